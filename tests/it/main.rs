@@ -1,0 +1,13 @@
+//! The whole test suite: one binary, one file per behaviour.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test fails by panicking, and describes itself by its name"
+)]
+
+fn main() {}
