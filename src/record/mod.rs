@@ -1,1 +1,3 @@
-//! To be written.
+//! What records are made of: shapes, value types and the values that must not be shown.
+
+pub mod secret;
