@@ -13,6 +13,9 @@ use tokio::sync::watch;
 
 type Table<K, T> = Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>;
 
+/// The keys that others load, each with its answer to come.
+pub type Followed<K, T> = Vec<(K, Waiter<T>)>;
+
 /// The keys being loaded in this process; it holds no more than what is in flight.
 pub struct Flights<K, T> {
     table: Table<K, T>,
@@ -38,8 +41,9 @@ impl<K: Clone + Eq + Hash, T: Clone> Flights<K, T> {
     /// Splits the keys into those the caller must load and those that others are loading already.
     ///
     /// A caller must load its own keys before it awaits the waiters: two callers who each wait for the other first
-    /// would wait for ever. A key named twice is led once.
-    pub fn claim(&self, keys: impl IntoIterator<Item = K>) -> (Claim<K, T>, Vec<(K, Waiter<T>)>) {
+    /// would wait for ever. It must also look in the cache once more for the keys it leads: another flight may have ended
+    /// between its first look and this claim. A key named twice is led once.
+    pub fn claim(&self, keys: impl IntoIterator<Item = K>) -> (Claim<K, T>, Followed<K, T>) {
         let mut lead = HashMap::new();
         let mut order = Vec::new();
         let mut follow = Vec::new();
