@@ -9,3 +9,4 @@ pub mod json;
 pub mod limits;
 pub mod tree;
 pub mod url;
+pub mod xml;
