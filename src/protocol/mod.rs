@@ -7,6 +7,8 @@ pub mod error;
 pub mod graphql;
 pub mod json;
 pub mod limits;
+mod multipart;
+pub mod soap;
 pub mod tree;
 pub mod url;
 pub mod xml;

@@ -161,6 +161,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Element, DecodeError> {
         root: None,
         elements: 0,
         names: HashSet::new(),
+        pending: String::new(),
     };
     let mut reader = NsReader::from_str(text);
     loop {
@@ -194,6 +195,8 @@ struct Builder<'l> {
     root: Option<Element>,
     elements: usize,
     names: HashSet<Arc<str>>,
+    /// Text met since the last tag, kept growable so that a text made of references costs linear time.
+    pending: String,
 }
 
 impl Builder<'_> {
@@ -203,6 +206,7 @@ impl Builder<'_> {
         resolver: &NamespaceResolver,
         at: usize,
     ) -> Result<(), DecodeError> {
+        self.flush();
         let depth = self.limits.depth_effective();
         if self.open.len() >= depth {
             return Err(DecodeError::TooDeep { limit: depth });
@@ -275,6 +279,7 @@ impl Builder<'_> {
     }
 
     fn end(&mut self) {
+        self.flush();
         if let Some(element) = self.open.pop() {
             match self.open.last_mut() {
                 Some(parent) => parent.children.push(Node::Element(element)),
@@ -284,29 +289,30 @@ impl Builder<'_> {
     }
 
     fn text(&mut self, text: &str, at: usize) -> Result<(), DecodeError> {
-        let Some(element) = self.open.last_mut() else {
+        if self.open.is_empty() {
             if text.trim_ascii().is_empty() {
                 return Ok(());
             }
             return Err(malformed(at, XmlReason::Root));
-        };
+        }
         let limit = self.limits.text;
-        let merged = match element.children.last_mut() {
-            Some(Node::Text(last)) => {
-                let mut joined = std::mem::take(last).into_string();
-                joined.push_str(text);
-                *last = joined.into_boxed_str();
-                last.len()
-            }
-            Some(Node::Element(_)) | None => {
-                element.children.push(Node::Text(text.into()));
-                text.len()
-            }
-        };
-        if merged > limit {
+        if self.pending.len() + text.len() > limit {
             return Err(DecodeError::TextTooLong { limit });
         }
+        self.pending.push_str(text);
         Ok(())
+    }
+
+    fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        if let Some(element) = self.open.last_mut() {
+            element
+                .children
+                .push(Node::Text(self.pending.as_str().into()));
+        }
+        self.pending.clear();
     }
 
     fn finish(self, at: usize) -> Result<Element, DecodeError> {
