@@ -105,7 +105,7 @@ fn after_delimiter<'b>(bytes: &'b [u8], delimiter: &[u8]) -> Option<&'b [u8]> {
 
 /// Splits the rest of the delimiter line, the headers and the body without its last line break.
 fn split_part(part: &[u8]) -> Option<(String, &[u8])> {
-    let (line, _) = (find(part, b"\n")?, ());
+    let line = find(part, b"\n")?;
     let part = part.get(line + 1..)?;
     let (headers, body) = if let Some(body) = part.strip_prefix(b"\r\n") {
         (&[][..], body)

@@ -159,14 +159,24 @@ fn is_fault(element: &Element, envelope: &Element) -> bool {
             || namespace == Some(Version::V1_2.namespace()))
 }
 
-/// Tells a proxy's page from a broken envelope before parsing, since HTML is seldom well-formed XML.
 fn parse(bytes: &[u8], charset: Option<&str>, limits: &Limits) -> Result<Element, DecodeError> {
-    let text = xml::text(bytes, charset).map_err(|error| {
-        let starts = bytes.trim_ascii_start().starts_with(b"<") || bytes.contains(&0);
-        if starts { error } else { DecodeError::NotSoap }
-    })?;
+    let text = match xml::text(bytes, charset) {
+        Ok(text) => text,
+        // A page in an unknown encoding is no SOAP; UTF-16 cannot be looked into, so there the encoding is the fault.
+        Err(error) => {
+            if !bytes.starts_with(b"\xFF\xFE") && !bytes.contains(&0) {
+                check_root(&String::from_utf8_lossy(bytes))?;
+            }
+            return Err(error);
+        }
+    };
+    check_root(&text)?;
+    xml::parse(&text, limits)
+}
+
+/// Tells a proxy's page from a broken envelope before parsing, since HTML is seldom well-formed XML.
+fn check_root(text: &str) -> Result<(), DecodeError> {
     let mut rest = text.trim_start();
-    let mut skipped = text.len() - rest.len();
     loop {
         let end = if rest.starts_with("<?") {
             "?>"
@@ -177,33 +187,25 @@ fn parse(bytes: &[u8], charset: Option<&str>, limits: &Limits) -> Result<Element
         };
         let (_, after) = rest.split_once(end).ok_or(DecodeError::NotSoap)?;
         rest = after.trim_start();
-        skipped = text.len() - rest.len();
     }
-    let lower: String = rest
-        .chars()
-        .take(16)
-        .collect::<String>()
-        .to_ascii_lowercase();
-    if let Some(kind) = lower.strip_prefix("<!doctype") {
+    let start: String = rest.chars().take(128).collect();
+    let start = start.to_ascii_lowercase();
+    if let Some(kind) = start.strip_prefix("<!doctype") {
         return Err(if kind.trim_start().starts_with("html") {
             DecodeError::NotSoap
         } else {
             DecodeError::Xml {
-                at: skipped,
+                at: text.len() - rest.len(),
                 reason: XmlReason::Doctype,
             }
         });
     }
-    let name: String = rest
+    let name = start
         .strip_prefix('<')
-        .ok_or(DecodeError::NotSoap)?
-        .chars()
-        .take(128)
-        .take_while(|&character| !character.is_whitespace() && !matches!(character, '>' | '/'))
-        .collect();
-    if name.rsplit(':').next() != Some("Envelope") {
+        .and_then(|tag| tag.split([' ', '\t', '\r', '\n', '>', '/']).next())
+        .ok_or(DecodeError::NotSoap)?;
+    if name.rsplit(':').next() != Some("envelope") {
         return Err(DecodeError::NotSoap);
     }
-    // From the start, so that positions are the document's; leading white space before a declaration is forgiven.
-    xml::parse(&text, limits)
+    Ok(())
 }
