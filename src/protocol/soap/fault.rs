@@ -3,7 +3,7 @@
 use crate::protocol::error::DecodeError;
 use crate::protocol::soap::mapping::{Mapper, local_part};
 use crate::protocol::tree::Tree;
-use crate::protocol::xml::Element;
+use crate::protocol::xml::{Element, Node};
 
 /// A SOAP fault; codes are the local parts of QNames, since their prefixes are often undeclared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,9 +33,7 @@ pub(super) fn read(element: &Element, mapper: &mut Mapper<'_>) -> Result<Fault, 
             "Reason" => fault.reason = reason(child),
             "detail" | "Detail" => detail = Some(child),
             "faultactor" | "Node" | "Role" => {}
-            _ => strays
-                .children
-                .push(crate::protocol::xml::Node::Element(child.clone())),
+            _ => strays.children.push(Node::Element(child.clone())),
         }
     }
     fault.detail = match detail {

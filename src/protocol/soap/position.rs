@@ -46,16 +46,9 @@ pub fn check_template_positions(xml_with_markers: &str, marker: &str) -> Vec<Pos
         let event = match reader.read_event() {
             Ok(event) => event,
             Err(_) => {
-                let at = position(reader.error_position());
                 let rest = markers(xml_with_markers, from, xml_with_markers.len(), marker);
-                problems.extend(rest.into_iter().map(|at| PositionProblem {
-                    at,
-                    kind: PositionKind::NotWellFormed,
-                }));
-                problems.push(PositionProblem {
-                    at,
-                    kind: PositionKind::NotWellFormed,
-                });
+                problems.extend(rest.into_iter().map(not_well_formed));
+                problems.push(not_well_formed(position(reader.error_position())));
                 return problems;
             }
         };
@@ -70,16 +63,14 @@ pub fn check_template_positions(xml_with_markers: &str, marker: &str) -> Vec<Pos
                 open += usize::from(matches!(event, Event::Start(_)));
                 check_tag(xml_with_markers, from, &found, &mut problems);
                 if found.is_empty() && start.attributes().any(|attribute| attribute.is_err()) {
-                    let kind = PositionKind::NotWellFormed;
-                    problems.push(PositionProblem { at: from, kind });
+                    problems.push(not_well_formed(from));
                 }
                 continue;
             }
             Event::Text(_) => continue,
             Event::Eof => {
                 if open > 0 {
-                    let kind = PositionKind::NotWellFormed;
-                    problems.push(PositionProblem { at: from, kind });
+                    problems.push(not_well_formed(from));
                 }
                 return problems;
             }
@@ -137,6 +128,13 @@ fn check_tag(xml: &str, from: usize, found: &[usize], problems: &mut Vec<Positio
         } else {
             last = character;
         }
+    }
+}
+
+fn not_well_formed(at: usize) -> PositionProblem {
+    PositionProblem {
+        at,
+        kind: PositionKind::NotWellFormed,
     }
 }
 
