@@ -9,4 +9,5 @@
 
 mod auth;
 mod cache;
+mod protocol;
 mod support;
