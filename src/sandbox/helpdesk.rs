@@ -368,9 +368,9 @@ fn ticket(ticket: &Ticket, company: &Company) -> Value {
     let person = company.person(ticket.person);
     let is_first = ticket.index == 0;
     let order = company.orders_of(ticket.person, Vendor::Erp).first();
-    let order = order.map(|order| crate::sandbox::erp::order_id(order));
+    let order = order.map(crate::sandbox::erp::order_id);
     let score = ticket.score.map(|score| {
-        json!({ "score": score, "comment": if mood % 2 == 0 { Value::Null } else { json!("ok, thanks") } })
+        json!({ "score": score, "comment": if mood.is_multiple_of(2) { Value::Null } else { json!("ok, thanks") } })
     });
     json!({
         "id": ticket.id(),

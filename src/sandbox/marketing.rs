@@ -204,7 +204,7 @@ fn membership(item: &Membership, company: &Company) -> Value {
         "contact_id": person.map(Person::marketing_id),
         "email_address": person.map(|person| person.email_in(Vendor::Marketing)),
         "campaign_id": campaign.map(Campaign::id),
-        "campaign_title": campaign.map(|one| title(one)),
+        "campaign_title": campaign.map(title),
         "status": MEMBER_STATUSES.get(usize::from(item.status)),
         "opens": item.opens,
         "clicks": item.clicks,

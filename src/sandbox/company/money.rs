@@ -47,7 +47,7 @@ impl Currency {
     }
 
     /// Writes an amount of minor units as decimal text, exactly.
-    pub(crate) fn text(self, minor: i64) -> String {
+    pub fn text(self, minor: i64) -> String {
         let unit = 10_u64.pow(u32::from(self.decimals));
         let sign = if minor < 0 { "-" } else { "" };
         let size = minor.unsigned_abs();
