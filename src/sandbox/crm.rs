@@ -278,6 +278,7 @@ fn address(person: &Person) -> Value {
     let street = culture.streets.get(pick(34, culture.streets.len()));
     let city = culture.cities.get(pick(35, culture.cities.len()));
     let country = match person.vary(36, 4) {
+        _ if person.index == 0 => culture.country_code,
         0 => culture.country_name,
         1 => "",
         _ => culture.country_code,
@@ -302,7 +303,10 @@ fn contact(person: &Person, company: &Company) -> Value {
         json!({ "id": 700 + owner, "name": name, "email": email })
     });
     let stage = usize::try_from(person.vary(39, 6)).unwrap_or(0);
-    let tier = usize::try_from(person.vary(40, 4)).unwrap_or(0);
+    let tier = match person.index {
+        0 => 2,
+        _ => usize::try_from(person.vary(40, 4)).unwrap_or(0),
+    };
     let born = person.born.map(|days| {
         let date = chrono::DateTime::from_timestamp(i64::from(days) * i64::from(DAY), 0);
         date.unwrap_or_default().format("%Y-%m-%d").to_string()
@@ -332,7 +336,8 @@ fn contact(person: &Person, company: &Company) -> Value {
         "updated_at": rfc3339(person.updated(Vendor::Crm)),
     });
     // Some records are older than the field, so that it is absent and not null.
-    if person.vary(47, 10) == 0
+    if person.index != 0
+        && person.vary(47, 10) == 0
         && let Some(record) = record.as_object_mut()
     {
         record.shift_remove("language");

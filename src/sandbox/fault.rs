@@ -20,6 +20,8 @@ pub enum FaultKind {
     Down,
     /// That status, with an error body of the vendor's form that gives away a secret and a host.
     Status(u16),
+    /// Too many calls: 429 with `Retry-After: 1`, from the shop 200 with the code `THROTTLED`.
+    Throttled,
     /// No answer ever comes.
     Hang,
     /// A page of HTML with status 200, as a proxy sends.

@@ -179,6 +179,7 @@ fn spoil(mut answer: Answer, vendor: Vendor, fault: Option<FaultKind>) -> Answer
     let Some(fault) = fault else { return answer };
     match fault {
         FaultKind::Status(status) => failure(vendor, status),
+        FaultKind::Throttled => throttled(vendor),
         FaultKind::SoapFault200 => failure(vendor, 200),
         FaultKind::SoapFault500 => failure(vendor, 500),
         FaultKind::Rubbish => {
@@ -195,6 +196,15 @@ fn spoil(mut answer: Answer, vendor: Vendor, fault: Option<FaultKind>) -> Answer
         }
         FaultKind::DripFeed | FaultKind::Down | FaultKind::Hang => answer,
     }
+}
+
+/// The vendor's way of saying that there are too many calls.
+fn throttled(vendor: Vendor) -> Answer {
+    if vendor == Vendor::Shop {
+        let error = json!({ "message": "Throttled", "extensions": { "code": "THROTTLED" } });
+        return Answer::json(200, &json!({ "data": null, "errors": [error] }));
+    }
+    failure(vendor, 429).with_header("retry-after", "1".to_owned())
 }
 
 /// The vendor's own form of an internal error, with words that must not reach our callers.

@@ -387,6 +387,13 @@ async fn each_kind_of_fault_does_what_its_name_says() {
         response.headers()["content-type"],
         "application/octet-stream"
     );
+    set(Vendor::Crm, FaultKind::Throttled);
+    let response = crm().send().await.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "1");
+    set(Vendor::Shop, FaultKind::Throttled);
+    let shop = graphql(&sandbox, "{orders(first:1){nodes{id}}}", json!({})).await;
+    assert_eq!(shop["errors"][0]["extensions"]["code"], json!("THROTTLED"));
     let short = std::time::Duration::from_millis(200);
     for kind in [FaultKind::Hang, FaultKind::DripFeed] {
         set(Vendor::Crm, kind);
