@@ -11,3 +11,4 @@ mod auth;
 mod cache;
 mod protocol;
 mod support;
+mod sandbox;
