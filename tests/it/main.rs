@@ -10,4 +10,5 @@
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
-fn main() {}
+mod support;
+mod transport;

@@ -1,0 +1,3 @@
+//! What several tests need: fake vendors.
+
+pub mod vendor;
