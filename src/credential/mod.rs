@@ -20,12 +20,11 @@ use crate::credential::oauth2::{ClientCredentials, ClientCredentialsSettings};
 use crate::credential::query::{Query, QuerySettings};
 
 /// The block `credential` of a connector file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CredentialSettings {
     /// The vendor asks for no proof.
-    #[default]
-    None,
+    None {},
     /// A header with a fixed value.
     Header(HeaderSettings),
     /// A query parameter with a fixed value.
@@ -34,6 +33,13 @@ pub enum CredentialSettings {
     Basic(BasicSettings),
     /// OAuth 2 client credentials (RFC 6749, section 4.4).
     Oauth2ClientCredentials(ClientCredentialsSettings),
+}
+
+impl Default for CredentialSettings {
+    fn default() -> Self {
+        // Braces, because serde lets a variant without them carry unknown keys.
+        Self::None {}
+    }
 }
 
 /// A usable credential.
@@ -94,7 +100,7 @@ impl Credential {
     /// Checks the settings and prepares what can be prepared.
     pub fn new(settings: &CredentialSettings) -> Result<Self, CredentialError> {
         Ok(match settings {
-            CredentialSettings::None => Self::None,
+            CredentialSettings::None {} => Self::None,
             CredentialSettings::Header(settings) => Self::Header(Header::new(settings)?),
             CredentialSettings::Query(settings) => Self::Query(Query::new(settings)),
             CredentialSettings::Basic(settings) => Self::Basic(Basic::new(settings)?),

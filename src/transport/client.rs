@@ -50,7 +50,7 @@ impl SourceSettings {
                 let scheme = oauth.token_url.split(':').next();
                 !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
             }
-            CredentialSettings::None
+            CredentialSettings::None {}
             | CredentialSettings::Header(_)
             | CredentialSettings::Query(_)
             | CredentialSettings::Basic(_) => false,
@@ -113,14 +113,14 @@ impl SourceClient {
         let mut has_renewed = false;
         loop {
             let Attempt { outcome, token } = self.attempt(&call, attempt, deadline).await;
-            if let (Ok(reply), Some(token)) = (&outcome, token) {
-                if reply.status == StatusCode::UNAUTHORIZED {
-                    self.tokens.drop_refused(&token);
-                    if call.safe && !has_renewed {
-                        has_renewed = true;
-                        attempt += 1;
-                        continue;
-                    }
+            if let (Ok(reply), Some(token)) = (&outcome, token)
+                && reply.status == StatusCode::UNAUTHORIZED
+            {
+                self.tokens.drop_refused(&token);
+                if call.safe && !has_renewed {
+                    has_renewed = true;
+                    attempt += 1;
+                    continue;
                 }
             }
             let pause = pause(&outcome, repeats + 1, self.surroundings);
@@ -162,6 +162,9 @@ impl SourceClient {
                 token: None,
             }
         };
+        if let Some(retry_after) = self.breaker.rest(Instant::now()) {
+            return refused(Failure::CircuitOpen { retry_after });
+        }
         let _place = match self.gate.enter(deadline).await {
             Ok(place) => place,
             Err(failure) => return refused(failure),
@@ -270,10 +273,10 @@ impl SourceClient {
         match outcome {
             Ok(reply) => {
                 pass.settle(reply.status.is_server_error(), now);
-                if reply.status == StatusCode::TOO_MANY_REQUESTS {
-                    if let Some(wait) = retry_after(&reply.headers, wall) {
-                        self.pace.hold(now, wait);
-                    }
+                if reply.status == StatusCode::TOO_MANY_REQUESTS
+                    && let Some(wait) = retry_after(&reply.headers, wall)
+                {
+                    self.pace.hold(now, wait);
                 }
             }
             Err(Failure::DeadlineExceeded) => {

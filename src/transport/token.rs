@@ -64,10 +64,10 @@ impl TokenStore {
         if let Some(held) = self.current(Instant::now()) {
             return Ok(held);
         }
-        if let Some((at, failure)) = &self.lock().failure {
-            if *at >= arrived {
-                return Err(failure.clone());
-            }
+        if let Some((at, failure)) = &self.lock().failure
+            && *at >= arrived
+        {
+            return Err(failure.clone());
         }
         let outcome = ask(client, wire).await;
         let mut state = self.lock();

@@ -26,7 +26,7 @@ fn settings(url: &str) -> SourceSettings {
     SourceSettings {
         source: "helpdesk".into(),
         url: url.parse().unwrap(),
-        credential: CredentialSettings::None,
+        credential: CredentialSettings::default(),
         budget: BudgetSettings::default(),
         tls: TlsSettings::default(),
         price: None,
@@ -465,7 +465,7 @@ async fn every_request_costs_its_price_exactly() {
     let price = r#"{"per": "request", "amount": "0.0002", "currency": "USD"}"#;
     settings.price = Some(serde_json::from_str(price).unwrap());
     let client = client(settings);
-    assert_eq!(client.spent().to_string(), "0.0000");
+    assert!(client.spent().is_zero());
     client.send(get(&vendor, "/"), soon()).await.unwrap();
     assert_eq!(client.spent().to_string(), "0.0004");
 }
@@ -638,4 +638,62 @@ async fn settings_that_cannot_work_are_refused_at_build() {
     assert!(matches!(bound, Err(BuildError::Setting { .. })));
     let scheme = build(|settings| settings.url = "ftp://vendor.test".parse().unwrap());
     assert!(matches!(scheme, Err(BuildError::Setting { .. })));
+}
+
+#[tokio::test]
+async fn a_body_arrives_whole_and_the_connection_is_used_again() {
+    let vendor = Vendor::queue([Answer::text("ok")]).await;
+    let client = client(settings(&vendor.url()));
+    for _ in 0..3 {
+        client.send(unsafe_post(&vendor), soon()).await.unwrap();
+    }
+    assert!(
+        vendor
+            .requests()
+            .iter()
+            .all(|request| request.body == b"{}")
+    );
+    assert_eq!(vendor.connections(), 1);
+}
+
+#[tokio::test]
+async fn metrics_count_calls_by_outcome_and_name_no_address() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let answers = [
+        Answer::status(503),
+        Answer::text(""),
+        Answer::status(404),
+        Answer::status(429),
+        Answer::text(""),
+    ];
+    let vendor = Vendor::queue(answers).await;
+    let mut settings = settings(&vendor.url());
+    settings.price = Some(
+        serde_json::from_str(r#"{"per": "request", "amount": "0.5", "currency": "USD"}"#).unwrap(),
+    );
+    let client = client(settings);
+    for _ in 0..3 {
+        client.send(get(&vendor, "/x"), soon()).await.unwrap();
+    }
+    let text = recorder.handle().render();
+    let calls = |outcome: &str, count: u32| {
+        format!(
+            "tributary_vendor_calls_total{{source=\"helpdesk\",operation=\"Ticket.get\",outcome=\"{outcome}\"}} {count}\n"
+        )
+    };
+    for line in [
+        calls("ok", 2),
+        calls("server_error", 1),
+        calls("client_error", 1),
+        calls("rate_limited", 1),
+        "tributary_vendor_retries_total{source=\"helpdesk\",operation=\"Ticket.get\"} 2\n".into(),
+        "tributary_vendor_calls_in_flight{source=\"helpdesk\"} 0\n".into(),
+        "tributary_vendor_cost_total{source=\"helpdesk\",currency=\"USD\"} 2.5\n".into(),
+        "tributary_vendor_call_seconds_count{source=\"helpdesk\",operation=\"Ticket.get\"} 5\n"
+            .into(),
+    ] {
+        assert!(text.contains(&line), "{line} is missing in\n{text}");
+    }
+    assert!(!text.contains("127.0.0.1"));
 }
