@@ -60,7 +60,9 @@ pub async fn resolve(run: &Run, seeds: &[Reading], policy: ReadPolicy) -> Vec<Cl
         if wave.is_empty() {
             break;
         }
-        let asked = wave.into_iter().map(|(source, lookups)| ask(run, source, lookups, policy));
+        let asked = wave
+            .into_iter()
+            .map(|(source, lookups)| ask(run, source, lookups, policy));
         let mut answers = join_all(asked).await;
         // Stronger rules first, then by source, so that the result does not depend on who answered first.
         answers.sort_by_key(|answer| run.resolver.order.rank(&answer.source));
@@ -70,12 +72,19 @@ pub async fn resolve(run: &Run, seeds: &[Reading], policy: ReadPolicy) -> Vec<Cl
             }
         }
     }
-    searches.into_iter().map(|search| search.finish(run)).collect()
+    searches
+        .into_iter()
+        .map(|search| search.finish(run))
+        .collect()
 }
 
 impl Search {
     fn of(seed: &Reading) -> Self {
-        let member = Member { reading: seed.clone(), method: "ANCHOR", matched_on: Vec::new() };
+        let member = Member {
+            reading: seed.clone(),
+            method: "ANCHOR",
+            matched_on: Vec::new(),
+        };
         Self {
             members: vec![Found { member, round: 0 }],
             asked: BTreeSet::new(),
@@ -93,7 +102,9 @@ impl Search {
     }
 
     fn has(&self, source: &str) -> bool {
-        self.members.iter().any(|found| &*found.member.reading.record.source == source)
+        self.members
+            .iter()
+            .any(|found| &*found.member.reading.record.source == source)
     }
 
     /// The look-ups that this source should make next: the strongest kind that was not tried yet.
@@ -132,13 +143,22 @@ impl Search {
         let rank = |member: &Member| {
             let record = &member.reading.record;
             let order = &run.resolver.order;
-            let anchor = order.anchors.iter().position(|key| *key == record.source).unwrap_or(usize::MAX);
+            let anchor = order
+                .anchors
+                .iter()
+                .position(|key| *key == record.source)
+                .unwrap_or(usize::MAX);
             (anchor, order.rank(&record.source), record.remote_id.clone())
         };
         members.sort_by_key(rank);
         let mut statuses = self.statuses;
         statuses.sort_by_key(|status| run.resolver.order.rank(&status.source));
-        Cluster { members, statuses, bounded: self.bounded, resolved_at: run.resolver.fetch.now() }
+        Cluster {
+            members,
+            statuses,
+            bounded: self.bounded,
+            resolved_at: run.resolver.fetch.now(),
+        }
     }
 }
 
@@ -158,19 +178,38 @@ fn candidates(record: &Record, connector: &Connector, kind: IdentifierKind) -> V
         IdentifierKind::ExternalId => {
             for known in record.identifiers.iter().filter(|known| known.kind == kind) {
                 if known.namespace.as_deref() == Some(&*connector.source) && offers("get") {
-                    found.push(lookup("get", &known.normalized, "EXTERNAL_ID", known.clone()));
+                    found.push(lookup(
+                        "get",
+                        &known.normalized,
+                        "EXTERNAL_ID",
+                        known.clone(),
+                    ));
                 }
                 if offers("byExternalId") && known.namespace == connector.external_namespace {
-                    found.push(lookup("byExternalId", &known.normalized, "EXTERNAL_ID", known.clone()));
+                    found.push(lookup(
+                        "byExternalId",
+                        &known.normalized,
+                        "EXTERNAL_ID",
+                        known.clone(),
+                    ));
                 }
             }
-            if offers("byExternalId") && connector.external_namespace.as_ref() == Some(&record.source) {
-                found.push(lookup("byExternalId", &record.remote_id, "EXTERNAL_ID", own_id(record)));
+            if offers("byExternalId")
+                && connector.external_namespace.as_ref() == Some(&record.source)
+            {
+                found.push(lookup(
+                    "byExternalId",
+                    &record.remote_id,
+                    "EXTERNAL_ID",
+                    own_id(record),
+                ));
             }
         }
         IdentifierKind::Email => {
             let emails = record.identifiers.iter().filter(|known| known.kind == kind);
-            for known in emails.filter(|known| offers("byEmail") && !email::is_shared(&known.normalized)) {
+            for known in
+                emails.filter(|known| offers("byEmail") && !email::is_shared(&known.normalized))
+            {
                 found.push(lookup("byEmail", &known.normalized, "EMAIL", known.clone()));
             }
         }
@@ -197,7 +236,9 @@ fn plan_wave(run: &Run, searches: &mut [Search]) -> Wave {
         for (index, search) in searches.iter_mut().enumerate() {
             let lookups = search.next_lookups(index, connector);
             if !lookups.is_empty() {
-                wave.entry(connector.source.clone()).or_default().extend(lookups);
+                wave.entry(connector.source.clone())
+                    .or_default()
+                    .extend(lookups);
             }
         }
     }
@@ -213,7 +254,10 @@ struct Answers {
 async fn ask(run: &Run, source: Arc<str>, lookups: Vec<Lookup>, policy: ReadPolicy) -> Answers {
     let mut by_operation: BTreeMap<&'static str, Vec<Lookup>> = BTreeMap::new();
     for lookup in lookups {
-        by_operation.entry(lookup.operation).or_default().push(lookup);
+        by_operation
+            .entry(lookup.operation)
+            .or_default()
+            .push(lookup);
     }
     let asked = by_operation.into_iter().map(|(operation, lookups)| {
         let question = Question {
@@ -236,9 +280,18 @@ async fn ask(run: &Run, source: Arc<str>, lookups: Vec<Lookup>, policy: ReadPoli
 /// Links or holds what one source answered under one rule.
 fn judge(run: &Run, searches: &mut [Search], answers: &Answers, kind: &str) {
     let mut hits: BTreeMap<usize, Vec<(Lookup, Reading)>> = BTreeMap::new();
-    for (lookup, outcome) in answers.answered.iter().filter(|(lookup, _)| lookup.method == kind) {
-        let Some(search) = searches.get_mut(lookup.search) else { continue };
-        add(&mut search.statuses, SourceStatus::of(&answers.source, outcome));
+    for (lookup, outcome) in answers
+        .answered
+        .iter()
+        .filter(|(lookup, _)| lookup.method == kind)
+    {
+        let Some(search) = searches.get_mut(lookup.search) else {
+            continue;
+        };
+        add(
+            &mut search.statuses,
+            SourceStatus::of(&answers.source, outcome),
+        );
         let Ok(answer) = outcome else { continue };
         for record in &answer.group.records {
             let reading = Reading {
@@ -247,19 +300,29 @@ fn judge(run: &Run, searches: &mut [Search], answers: &Answers, kind: &str) {
                 expires_at: answer.expires_at,
                 age: answer.age,
             };
-            hits.entry(lookup.search).or_default().push((lookup.clone(), reading));
+            hits.entry(lookup.search)
+                .or_default()
+                .push((lookup.clone(), reading));
         }
     }
     for (index, found) in hits {
-        let Some(search) = searches.get_mut(index) else { continue };
+        let Some(search) = searches.get_mut(index) else {
+            continue;
+        };
         if search.has(&answers.source) || search.held.contains(&answers.source) {
             continue;
         }
         let mut records: BTreeMap<Arc<str>, Reading> = BTreeMap::new();
         for (_, reading) in &found {
-            records.entry(reading.record.remote_id.clone()).or_insert_with(|| reading.clone());
+            records
+                .entry(reading.record.remote_id.clone())
+                .or_insert_with(|| reading.clone());
         }
-        let single = if records.len() == 1 { records.into_values().next() } else { None };
+        let single = if records.len() == 1 {
+            records.into_values().next()
+        } else {
+            None
+        };
         match single {
             Some(reading) if may_link(run, search, &reading.record, kind) => {
                 link(search, &found, reading);
@@ -279,17 +342,30 @@ fn link(search: &mut Search, found: &[(Lookup, Reading)], reading: Reading) {
             matched.push(lookup.matched.clone());
         }
     }
-    let round = found.iter().map(|(lookup, _)| lookup.round).min().unwrap_or(ROUNDS_MAX);
+    let round = found
+        .iter()
+        .map(|(lookup, _)| lookup.round)
+        .min()
+        .unwrap_or(ROUNDS_MAX);
     let method = found.first().map_or("EMAIL", |(lookup, _)| lookup.method);
     let verified = method == "EMAIL"
         && matched.iter().any(|known| {
             known.verified == Some(true)
                 && reading.record.identifiers.iter().any(|own| {
-                    own.kind == known.kind && own.normalized == known.normalized && own.verified == Some(true)
+                    own.kind == known.kind
+                        && own.normalized == known.normalized
+                        && own.verified == Some(true)
                 })
         });
     let method = if verified { "VERIFIED_EMAIL" } else { method };
-    search.members.push(Found { member: Member { reading, method, matched_on: matched }, round });
+    search.members.push(Found {
+        member: Member {
+            reading,
+            method,
+            matched_on: matched,
+        },
+        round,
+    });
 }
 
 /// The vetoes: a deleted record, strong ids that contradict, a full cluster, a claimed address against financial data.
@@ -297,7 +373,12 @@ fn may_link(run: &Run, search: &Search, hit: &Record, kind: &str) -> bool {
     if hit.deleted || search.members.len() >= MEMBERS_MAX {
         return false;
     }
-    let members = || search.members.iter().map(|found| &*found.member.reading.record);
+    let members = || {
+        search
+            .members
+            .iter()
+            .map(|found| &*found.member.reading.record)
+    };
     if members().any(|member| contradict(member, hit) || contradict(hit, member)) {
         return false;
     }
@@ -314,8 +395,9 @@ fn may_link(run: &Run, search: &Search, hit: &Record, kind: &str) -> bool {
                 .source(&record.source)
                 .is_some_and(|connector| connector.email_trust == Trust::SelfAsserted)
         };
-        let hazard = members()
-            .any(|member| (claimed(member) && financial(hit)) || (claimed(hit) && financial(member)));
+        let hazard = members().any(|member| {
+            (claimed(member) && financial(hit)) || (claimed(hit) && financial(member))
+        });
         return !hazard || members().any(|member| !claimed(member) && shares_email(member, hit));
     }
     true
@@ -347,7 +429,9 @@ fn contradict(left: &Record, right: &Record) -> bool {
         if own.namespace.as_deref() == Some(&*right.source) && own.normalized != right.remote_id {
             return true;
         }
-        let same = external(right).into_iter().filter(|other| other.namespace == own.namespace);
+        let same = external(right)
+            .into_iter()
+            .filter(|other| other.namespace == own.namespace);
         let values: Vec<_> = same.map(|other| other.normalized).collect();
         if !values.is_empty() && !values.contains(&own.normalized) {
             return true;
