@@ -1,1 +1,3 @@
-//! To be written.
+//! Connector files: what they say, checked and compiled.
+
+pub mod language;
