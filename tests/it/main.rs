@@ -10,4 +10,4 @@
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
-fn main() {}
+mod connector_language;
