@@ -243,7 +243,11 @@ fn unknown_filters_tests_functions_and_tables_are_load_errors_with_the_nearest_n
     check_load_error("a +", "not valid Jinja", 2, None);
     check_load_error("a ? b", "not valid Jinja", 2, None);
     check_load_error("'abc", "does not end", 0, None);
-    check_load_error("a %} {{ b", "not valid Jinja", 2, None);
+    check_load_error("a %} {{ b", "not valid Jinja", 3, None);
+    check_load_error("a | datetime('Mars')", "not an IANA time zone", 4, None);
+    check_load_error("a | minor_units('EURO')", "not an ISO 4217", 4, None);
+    let deep = format!("a | default({})", "[".repeat(16_000));
+    assert!(Expression::compile(&deep, &language()).is_err());
     check_load_error("x | safe", "no filter", 4, None);
 }
 
@@ -299,7 +303,7 @@ fn amounts_follow_the_currency() {
         r#"{"a":12.5}"#,
         "an integer of minor units",
     );
-    check_refused("a | minor_units('ZZZ')", r#"{"a":12}"#, "ISO 4217");
+    check_refused("a | minor_units(c)", r#"{"a":12,"c":"ZZZ"}"#, "ISO 4217");
     check_refused("a | minor_units(c)", r#"{"a":12}"#, "a text as `currency`");
     check_native("a | decimal", r#"{"a":" 0012.50 "}"#, text("12.50"));
     check_native("a | decimal", r#"{"a":"-1"}"#, text("-1"));
@@ -334,8 +338,8 @@ fn points_in_time_become_utc() {
         "a text as `zone`",
     );
     check_refused(
-        "a | date('%d/%m/%Y', 'Mars')",
-        r#"{"a":"24/12/2025"}"#,
+        "a | date('%d/%m/%Y', z)",
+        r#"{"a":"24/12/2025","z":"Mars"}"#,
         "IANA",
     );
     check_refused(
