@@ -1,0 +1,512 @@
+//! Reads a tree into a type and reports every structural problem at once.
+//!
+//! Serde stops at its first error. Each problem is therefore reported, taken out of a copy of the tree, and the reading
+//! starts again; what fails only because of an earlier removal is recognised and not reported.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use crate::config::yaml::deserialize::{NodeDeserializer, Problem, Refusal};
+use crate::config::yaml::{Kind, Node, PathSegment, Scalar, Style};
+
+/// The most readings of one document in search of problems.
+const ATTEMPTS_MAX: usize = 100;
+/// The most readings spent on finding which part of a buffered value is refused.
+const TRIALS_MAX: usize = 300;
+/// The longest list of known words that a hint spells out.
+const KNOWN_SHOWN_MAX: usize = 16;
+
+/// Reads a value and reports all that is wrong with its structure.
+///
+/// After errors the value holds what could be read, without the refused parts, so that further checks can run; there is
+/// none when a required part of the top level was refused.
+pub fn read<T: DeserializeOwned>(
+    node: &Node,
+    file: &Arc<str>,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let mut reader = Reader {
+        root: node.clone(),
+        file,
+        diagnostics,
+        trials: 0,
+    };
+    for _ in 0..ATTEMPTS_MAX {
+        match attempt::<T>(&reader.root) {
+            Ok(value) if !pretends(&reader.root) => return Some(value),
+            Ok(_) => break,
+            Err(problem) => {
+                if !reader.settle::<T>(problem) {
+                    return None;
+                }
+            }
+        }
+    }
+    salvage(reader.root)
+}
+
+fn attempt<T: DeserializeOwned>(root: &Node) -> Result<T, Problem> {
+    T::deserialize(NodeDeserializer(root)).map_err(|mut problem| {
+        problem.path.reverse();
+        problem
+    })
+}
+
+fn pretends(node: &Node) -> bool {
+    !node.pretended.is_empty()
+        || match &node.kind {
+            Kind::Scalar(_) => false,
+            Kind::Sequence(items) => items.iter().any(pretends),
+            Kind::Mapping(pairs) => pairs.iter().any(|(_, value)| pretends(value)),
+        }
+}
+
+fn stop_pretending(node: &mut Node) {
+    node.pretended.clear();
+    match &mut node.kind {
+        Kind::Scalar(_) => {}
+        Kind::Sequence(items) => items.iter_mut().for_each(stop_pretending),
+        Kind::Mapping(pairs) => pairs
+            .iter_mut()
+            .for_each(|(_, value)| stop_pretending(value)),
+    }
+}
+
+/// Reads what is left when the refused parts, and what needs them, are gone.
+fn salvage<T: DeserializeOwned>(mut root: Node) -> Option<T> {
+    stop_pretending(&mut root);
+    for _ in 0..ATTEMPTS_MAX {
+        let problem = match attempt::<T>(&root) {
+            Ok(value) => return Some(value),
+            Err(problem) => problem,
+        };
+        if problem.path.is_empty() {
+            return None;
+        }
+        node_mut(&mut root, &problem.path)?.dropped = true;
+    }
+    None
+}
+
+fn node_mut<'a>(root: &'a mut Node, path: &[PathSegment]) -> Option<&'a mut Node> {
+    let mut node = root;
+    for segment in path {
+        node = match (segment, &mut node.kind) {
+            (PathSegment::Key(key), Kind::Mapping(pairs)) => pairs
+                .iter_mut()
+                .find(|(name, _)| name.text() == Some(key))
+                .map(|(_, value)| value)?,
+            (PathSegment::Index(index), Kind::Sequence(items)) => items.get_mut(*index)?,
+            _ => return None,
+        };
+    }
+    Some(node)
+}
+
+/// Whether a part of the node itself was taken out or is pretended, so that its further errors may be our own doing.
+fn is_touched(node: &Node) -> bool {
+    !node.pretended.is_empty()
+        || match &node.kind {
+            Kind::Scalar(_) => false,
+            Kind::Sequence(items) => items.iter().any(|item| item.dropped),
+            Kind::Mapping(pairs) => pairs.iter().any(|(_, value)| value.dropped),
+        }
+}
+
+fn has_interpolated(node: &Node) -> bool {
+    node.interpolated
+        || match &node.kind {
+            Kind::Scalar(_) => false,
+            Kind::Sequence(items) => items.iter().any(has_interpolated),
+            Kind::Mapping(pairs) => pairs.iter().any(|(_, value)| has_interpolated(value)),
+        }
+}
+
+fn name(path: &[PathSegment]) -> String {
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            PathSegment::Key(key) if out.is_empty() => out.push_str(key),
+            PathSegment::Key(key) => {
+                out.push('.');
+                out.push_str(key);
+            }
+            PathSegment::Index(index) => out.push_str(&format!("[{index}]")),
+        }
+    }
+    if out.is_empty() {
+        "The file".to_owned()
+    } else {
+        format!("`{out}`")
+    }
+}
+
+fn words(known: &[&str]) -> String {
+    let quoted: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+fn hint(word: &str, known: &'static [&'static str], what: &str) -> Option<String> {
+    if let Some(near) = nearest(word, known.iter().copied()) {
+        return Some(format!("Did you mean `{near}`?"));
+    }
+    if known.is_empty() || known.len() > KNOWN_SHOWN_MAX {
+        return None;
+    }
+    Some(format!("{what}: {}.", words(known)))
+}
+
+struct Reader<'a> {
+    root: Node,
+    file: &'a Arc<str>,
+    diagnostics: &'a mut Diagnostics,
+    trials: usize,
+}
+
+impl Reader<'_> {
+    /// Reports a problem unless it is our own doing, and takes it out; false when nothing is left to read.
+    fn settle<T: DeserializeOwned>(&mut self, problem: Problem) -> bool {
+        if let Some(parent) = self.pretending_parent(&problem.path) {
+            return self.drop_at(&parent);
+        }
+        if problem.on_key {
+            return self.settle_key(&problem);
+        }
+        match &problem.refusal {
+            Refusal::Missing { key } => self.settle_missing(&problem.path, key),
+            Refusal::UnknownKey { key, .. } if self.has_pair(&problem.path, key) => {
+                let mut path = problem.path.clone();
+                path.push(PathSegment::Key(key.clone()));
+                self.settle_key(&Problem {
+                    path,
+                    on_key: true,
+                    refusal: problem.refusal.clone(),
+                })
+            }
+            _ => self.settle_value::<T>(problem),
+        }
+    }
+
+    fn settle_key(&mut self, problem: &Problem) -> bool {
+        let Some((PathSegment::Key(key), parent)) = problem.path.split_last() else {
+            return false;
+        };
+        let place = self
+            .root
+            .key_at(&problem.path)
+            .map_or_else(|| self.root.place_at(parent), |node| node.place);
+        let owner = name(parent);
+        let diagnostic = match &problem.refusal {
+            Refusal::UnknownKey { known, .. } | Refusal::UnknownVariant { known, .. } => {
+                let message = format!("{owner} has no key `{key}`.");
+                let mut diagnostic = Diagnostic::error("unknown-key", self.file, place, message);
+                diagnostic.hint = hint(key, known, "The keys here are");
+                diagnostic
+            }
+            Refusal::WrongType { expected, .. } => {
+                let message = format!("{owner} has the key `{key}`, and needs {expected} there.");
+                Diagnostic::error("wrong-type", self.file, place, message)
+            }
+            Refusal::Other { message } => {
+                let message = format!(
+                    "The key `{key}` is not valid: {}.",
+                    message.trim_end_matches('.')
+                );
+                Diagnostic::error("invalid-key", self.file, place, message)
+            }
+            Refusal::Missing { .. } => return self.drop_at(parent),
+        };
+        self.diagnostics.push(diagnostic);
+        let Some(Kind::Mapping(pairs)) =
+            node_mut(&mut self.root, parent).map(|node| &mut node.kind)
+        else {
+            return self.drop_at(parent);
+        };
+        let before = pairs.len();
+        let is_variant = matches!(problem.refusal, Refusal::UnknownVariant { .. });
+        if is_variant {
+            // A mapping of one key that names a variant is nothing without it: what follows is our own doing.
+            pairs
+                .iter_mut()
+                .filter(|(name, _)| name.text() == Some(key))
+                .for_each(|(_, value)| value.dropped = true);
+            return true;
+        }
+        pairs.retain(|(name, _)| name.text() != Some(key));
+        pairs.len() < before || self.drop_at(parent)
+    }
+
+    fn settle_missing(&mut self, path: &[PathSegment], key: &str) -> bool {
+        let Some(node) = self.root.at(path) else {
+            return false;
+        };
+        let known = node.pair(key).is_some();
+        let again = node.pretended.iter().any(|pretended| pretended == key);
+        if again || (known && node.pair(key).is_some_and(|(_, value)| !value.dropped)) {
+            return self.drop_at(path);
+        }
+        if !known {
+            let message = format!("{} lacks the key `{key}`.", name(path));
+            let place = self.owner_place(path);
+            self.diagnostics
+                .push(Diagnostic::error("missing-key", self.file, place, message));
+        }
+        match node_mut(&mut self.root, path) {
+            Some(node) if matches!(node.kind, Kind::Mapping(_)) => {
+                node.pretended.push(key.to_owned());
+                true
+            }
+            _ => self.drop_at(path),
+        }
+    }
+
+    fn settle_value<T: DeserializeOwned>(&mut self, problem: Problem) -> bool {
+        let Some(node) = self.root.at(&problem.path) else {
+            return false;
+        };
+        if is_touched(node) {
+            return self.drop_at(&problem.path);
+        }
+        let culprit = match self.culprit::<T>(&problem, &problem.path) {
+            Culprit::Quoted(path) => {
+                return self.replace(&path, |node| {
+                    if let Kind::Scalar(scalar) = &mut node.kind {
+                        scalar.style = Style::Quoted;
+                    }
+                });
+            }
+            Culprit::At(path) => path,
+            Culprit::Unknown => problem.path.clone(),
+        };
+        if let Refusal::UnknownKey { key, .. } = &problem.refusal
+            && self.has_pair(&culprit, key)
+        {
+            let mut path = culprit;
+            path.push(PathSegment::Key(key.clone()));
+            return self.settle_key(&Problem {
+                path,
+                on_key: true,
+                refusal: problem.refusal,
+            });
+        }
+        if let Some(node) = self.root.at(&culprit) {
+            let diagnostic = self.value_diagnostic(&culprit, node, &problem.refusal);
+            self.diagnostics.push(diagnostic);
+        }
+        self.drop_at(&culprit)
+    }
+
+    fn value_diagnostic(&self, path: &[PathSegment], node: &Node, refusal: &Refusal) -> Diagnostic {
+        let owner = name(path);
+        let secret = has_interpolated(node);
+        let place = if node.head().len == 0 {
+            self.owner_place(path)
+        } else {
+            node.head()
+        };
+        let of = |code, message| Diagnostic::error(code, self.file, place, message);
+        match refusal {
+            Refusal::WrongType { expected, .. } if secret => of(
+                "wrong-type",
+                format!("{owner} needs {expected}, and its `${{…}}` gives something else."),
+            ),
+            Refusal::WrongType { found, expected } => of(
+                "wrong-type",
+                format!("{owner} needs {expected}, and this is {found}."),
+            ),
+            Refusal::UnknownVariant { known, .. } if secret => {
+                let mut diagnostic = of(
+                    "unknown-value",
+                    format!("{owner} does not know what its `${{…}}` gives."),
+                );
+                diagnostic.hint = Some(format!("The values here are: {}.", words(known)));
+                diagnostic
+            }
+            Refusal::UnknownVariant { found, known } => {
+                let mut diagnostic = of(
+                    "unknown-value",
+                    format!("{owner} does not know the value `{found}`."),
+                );
+                diagnostic.hint = hint(found, known, "The values here are");
+                diagnostic
+            }
+            _ if secret => of(
+                "invalid-value",
+                format!("{owner} is not valid with what its `${{…}}` gives."),
+            ),
+            Refusal::Other { message } => of(
+                "invalid-value",
+                format!("{owner} is not valid: {}.", message.trim_end_matches('.')),
+            ),
+            Refusal::UnknownKey { key, .. } => {
+                of("unknown-key", format!("{owner} has no key `{key}`."))
+            }
+            Refusal::Missing { key } => {
+                of("missing-key", format!("{owner} lacks the key `{key}`."))
+            }
+        }
+    }
+
+    fn has_pair(&self, path: &[PathSegment], key: &str) -> bool {
+        self.root
+            .at(path)
+            .is_some_and(|node| node.pair(key).is_some())
+    }
+
+    /// The mapping on the path that pretends to have the next key of the path.
+    fn pretending_parent(&self, path: &[PathSegment]) -> Option<Vec<PathSegment>> {
+        let mut node = &self.root;
+        for (index, segment) in path.iter().enumerate() {
+            if let PathSegment::Key(key) = segment
+                && node.pretended.contains(key)
+            {
+                return path.get(..index).map(<[PathSegment]>::to_vec);
+            }
+            node = node.at(std::slice::from_ref(segment))?;
+        }
+        None
+    }
+
+    fn owner_place(&self, path: &[PathSegment]) -> Place {
+        match self.root.key_at(path) {
+            Some(key) => key.place,
+            None => self.root.place_at(path),
+        }
+    }
+
+    fn drop_at(&mut self, path: &[PathSegment]) -> bool {
+        !path.is_empty() && self.replace(path, |node| node.dropped = true)
+    }
+
+    fn replace(&mut self, path: &[PathSegment], change: impl FnOnce(&mut Node)) -> bool {
+        match node_mut(&mut self.root, path) {
+            Some(node) => {
+                change(node);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Finds the refused part of a value that serde buffered, as it does for tagged enums, and whose errors have no path.
+    ///
+    /// Each part is replaced in turn: where the error then changes, the part was its cause.
+    fn culprit<T: DeserializeOwned>(&mut self, problem: &Problem, path: &[PathSegment]) -> Culprit {
+        let Some(node) = self.root.at(path) else {
+            return Culprit::Unknown;
+        };
+        let children: Vec<PathSegment> = match &node.kind {
+            Kind::Scalar(_) => return Culprit::Unknown,
+            Kind::Sequence(items) => (0..items.len()).map(PathSegment::Index).collect(),
+            Kind::Mapping(pairs) => pairs
+                .iter()
+                .filter_map(|(key, _)| key.text().map(PathSegment::from))
+                .collect(),
+        };
+        let mut found = None;
+        for child in children {
+            let mut child_path = path.to_vec();
+            child_path.push(child);
+            match self.suspect::<T>(problem, &child_path) {
+                Suspicion::None => {}
+                Suspicion::Quoted => return Culprit::Quoted(child_path),
+                // Two parts that each change the error contradict each other: the whole is at fault.
+                Suspicion::Cause if found.is_some() => return Culprit::Unknown,
+                Suspicion::Cause => found = Some(child_path),
+            }
+        }
+        let Some(found) = found else {
+            return Culprit::Unknown;
+        };
+        match self.culprit::<T>(problem, &found) {
+            Culprit::Unknown => Culprit::At(found),
+            deeper => deeper,
+        }
+    }
+
+    fn suspect<T: DeserializeOwned>(
+        &mut self,
+        problem: &Problem,
+        path: &[PathSegment],
+    ) -> Suspicion {
+        let Some(node) = self.root.at(path) else {
+            return Suspicion::None;
+        };
+        let was_null = node.text() == Some("");
+        let is_plain = matches!(&node.kind, Kind::Scalar(scalar) if scalar.style == Style::Plain);
+        let mut other = if was_null {
+            Kind::Sequence(Vec::new())
+        } else {
+            Kind::Scalar(null())
+        };
+        if let Some(outcome) = self.trial::<T>(path, &mut other) {
+            match outcome {
+                Some(next) if next.path == path => return Suspicion::None,
+                Some(next) if next == *problem => return Suspicion::None,
+                _ => {}
+            }
+        } else {
+            return Suspicion::None;
+        }
+        let Some(Kind::Scalar(scalar)) = self.root.at(path).map(|node| &node.kind) else {
+            return Suspicion::Cause;
+        };
+        // A number that a buffered text field was given as written.
+        let mut quoted = Kind::Scalar(Scalar {
+            style: Style::Quoted,
+            ..scalar.clone()
+        });
+        match is_plain
+            .then(|| self.trial::<T>(path, &mut quoted))
+            .flatten()
+        {
+            Some(None) => Suspicion::Quoted,
+            Some(Some(next)) if next != *problem && !same_place(&next, problem) => {
+                Suspicion::Quoted
+            }
+            _ => Suspicion::Cause,
+        }
+    }
+
+    /// Reads once with another value at a path; nothing when the trials are used up.
+    fn trial<T: DeserializeOwned>(
+        &mut self,
+        path: &[PathSegment],
+        other: &mut Kind,
+    ) -> Option<Option<Problem>> {
+        self.trials = self.trials.saturating_add(1);
+        if self.trials > TRIALS_MAX {
+            return None;
+        }
+        std::mem::swap(&mut node_mut(&mut self.root, path)?.kind, other);
+        let outcome = attempt::<T>(&self.root).err();
+        std::mem::swap(&mut node_mut(&mut self.root, path)?.kind, other);
+        Some(outcome)
+    }
+}
+
+fn same_place(a: &Problem, b: &Problem) -> bool {
+    a.path == b.path
+}
+
+fn null() -> Scalar {
+    Scalar {
+        text: String::new(),
+        style: Style::Plain,
+        marks: Vec::new(),
+    }
+}
+
+enum Culprit {
+    Unknown,
+    Quoted(Vec<PathSegment>),
+    At(Vec<PathSegment>),
+}
+
+enum Suspicion {
+    None,
+    Quoted,
+    Cause,
+}
