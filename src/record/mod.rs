@@ -1,1 +1,3 @@
-//! To be written.
+//! Records, their shapes and the value types they are made of.
+
+pub mod secret;

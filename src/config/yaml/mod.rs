@@ -3,6 +3,13 @@
 mod deserialize;
 pub mod parse;
 pub mod read;
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+mod tests;
 
 use crate::config::diagnostic::Place;
 
@@ -227,6 +234,18 @@ impl Node {
     /// The first thing a reader sees of the node: a mapping is shown by its first key, not by all its lines.
     pub fn head(&self) -> Place {
         match &self.kind {
+            Kind::Scalar(scalar) if scalar.style == Style::Block => {
+                let line = scalar
+                    .text
+                    .trim_start_matches('\n')
+                    .lines()
+                    .next()
+                    .unwrap_or_default();
+                Place {
+                    len: self.place.len.min(line.len()),
+                    ..self.place
+                }
+            }
             Kind::Scalar(_) => self.place,
             Kind::Sequence(items) => items.first().map_or(self.place, Self::head),
             Kind::Mapping(pairs) => pairs.first().map_or(self.place, |(key, _)| key.head()),

@@ -384,13 +384,6 @@ impl Cursor<'_> {
             self.step();
         }
     }
-
-    fn skip_line(&mut self) {
-        while self.peek().is_some_and(|character| character != '\n') {
-            self.step();
-        }
-        self.step();
-    }
 }
 
 /// Finds where the pieces of a scalar's text stand, by reading text and file side by side.
@@ -407,14 +400,8 @@ fn align(source: &str, place: Place, text: &str, style: Style) -> Vec<Mark> {
     match style {
         Style::Plain => {}
         Style::Quoted => cursor.step(),
-        Style::Block => {
-            cursor.skip_line();
-            cursor.skip_blank();
-            while rest
-                .next_if(|(_, character)| character.is_whitespace())
-                .is_some()
-            {}
-        }
+        // The parser's span of a block begins at its first content, behind the empty lines.
+        Style::Block => while rest.next_if(|(_, character)| *character == '\n').is_some() {},
     }
     let first = rest.peek().map_or(text.len(), |(offset, _)| *offset);
     let mut marks = vec![Mark {
@@ -431,6 +418,12 @@ fn align(source: &str, place: Place, text: &str, style: Style) -> Vec<Mark> {
         );
     }
     while let Some((offset, character)) = rest.next() {
+        if quote == Some('"') && skip_continuation(&mut cursor) {
+            marks.push(Mark {
+                text: offset,
+                place: cursor.place,
+            });
+        }
         let written = cursor.peek();
         let plain_step = written == Some(character) && character != '\n';
         match (quote, written) {
@@ -461,6 +454,17 @@ fn align(source: &str, place: Place, text: &str, style: Style) -> Vec<Mark> {
         });
     }
     marks
+}
+
+/// Skips an escaped line break, which stands for nothing.
+fn skip_continuation(cursor: &mut Cursor<'_>) -> bool {
+    let rest = cursor.text.get(cursor.place.offset..).unwrap_or_default();
+    let is_continuation = rest.starts_with("\\\n") || rest.starts_with("\\\r\n");
+    if is_continuation {
+        cursor.step();
+        cursor.skip_blank();
+    }
+    is_continuation
 }
 
 fn skip_escape(cursor: &mut Cursor<'_>) {

@@ -175,7 +175,10 @@ impl Reader<'_> {
             return self.settle_key(&problem);
         }
         match &problem.refusal {
-            Refusal::Missing { key } => self.settle_missing(&problem.path, key),
+            Refusal::Missing { key } => {
+                let path = self.missing_owner::<T>(&problem, &problem.path, key);
+                self.settle_missing(&path.unwrap_or(problem.path), key)
+            }
             Refusal::UnknownKey { key, .. } if self.has_pair(&problem.path, key) => {
                 let mut path = problem.path.clone();
                 path.push(PathSegment::Key(key.clone()));
@@ -292,6 +295,9 @@ impl Reader<'_> {
             });
         }
         if let Some(node) = self.root.at(&culprit) {
+            if is_touched(node) {
+                return self.drop_at(&culprit);
+            }
             let diagnostic = self.value_diagnostic(&culprit, node, &problem.refusal);
             self.diagnostics.push(diagnostic);
         }
@@ -349,6 +355,50 @@ impl Reader<'_> {
         }
     }
 
+    /// Finds the mapping that lacks a key, at the path or inside a part that serde buffered.
+    fn missing_owner<T: DeserializeOwned>(
+        &mut self,
+        problem: &Problem,
+        path: &[PathSegment],
+        key: &str,
+    ) -> Option<Vec<PathSegment>> {
+        let node = node_mut(&mut self.root, path).filter(|node| !node.dropped)?;
+        let children: Vec<PathSegment> = match &node.kind {
+            Kind::Scalar(_) => return None,
+            Kind::Sequence(items) => (0..items.len()).map(PathSegment::Index).collect(),
+            Kind::Mapping(pairs) => pairs
+                .iter()
+                .filter_map(|(key, _)| key.text().map(PathSegment::from))
+                .collect(),
+        };
+        self.trials = self.trials.saturating_add(1);
+        if self.trials > TRIALS_MAX {
+            return None;
+        }
+        if matches!(node.kind, Kind::Mapping(_))
+            && !node.pretended.iter().any(|pretended| pretended == key)
+        {
+            node.pretended.push(key.to_owned());
+            let outcome = attempt::<T>(&self.root);
+            node_mut(&mut self.root, path)?.pretended.pop();
+            let is_owner = match outcome {
+                Ok(_) => true,
+                Err(next) => {
+                    next != *problem
+                        && !matches!(&next.refusal, Refusal::UnknownKey { key: k, .. } if k == key)
+                }
+            };
+            if is_owner {
+                return Some(path.to_vec());
+            }
+        }
+        children.into_iter().find_map(|child| {
+            let mut child_path = path.to_vec();
+            child_path.push(child);
+            self.missing_owner::<T>(problem, &child_path, key)
+        })
+    }
+
     fn has_pair(&self, path: &[PathSegment], key: &str) -> bool {
         self.root
             .at(path)
@@ -392,11 +442,15 @@ impl Reader<'_> {
 
     /// Finds the refused part of a value that serde buffered, as it does for tagged enums, and whose errors have no path.
     ///
-    /// Each part is replaced in turn: where the error then changes, the part was its cause.
+    /// Each part is replaced in turn. What is read after the cause changes nothing, so that the last part whose
+    /// replacement changes the error is its cause.
     fn culprit<T: DeserializeOwned>(&mut self, problem: &Problem, path: &[PathSegment]) -> Culprit {
         let Some(node) = self.root.at(path) else {
             return Culprit::Unknown;
         };
+        if matches!(&problem.refusal, Refusal::UnknownKey { key, .. } if node.pair(key).is_some()) {
+            return Culprit::Unknown;
+        }
         let children: Vec<PathSegment> = match &node.kind {
             Kind::Scalar(_) => return Culprit::Unknown,
             Kind::Sequence(items) => (0..items.len()).map(PathSegment::Index).collect(),
@@ -405,23 +459,29 @@ impl Reader<'_> {
                 .filter_map(|(key, _)| key.text().map(PathSegment::from))
                 .collect(),
         };
-        let mut found = None;
+        let mut last = None;
+        let mut cures = 0_u32;
         for child in children {
             let mut child_path = path.to_vec();
             child_path.push(child);
             match self.suspect::<T>(problem, &child_path) {
                 Suspicion::None => {}
-                Suspicion::Quoted => return Culprit::Quoted(child_path),
-                // Two parts that each change the error contradict each other: the whole is at fault.
-                Suspicion::Cause if found.is_some() => return Culprit::Unknown,
-                Suspicion::Cause => found = Some(child_path),
+                Suspicion::Cure => {
+                    cures = cures.saturating_add(1);
+                    last = Some(child_path);
+                }
+                Suspicion::Change => last = Some(child_path),
             }
         }
-        let Some(found) = found else {
+        // Several parts that each cure it contradict each other: the whole is at fault.
+        let Some(last) = last.filter(|_| cures < 2) else {
             return Culprit::Unknown;
         };
-        match self.culprit::<T>(problem, &found) {
-            Culprit::Unknown => Culprit::At(found),
+        if self.is_cured_by_quotes::<T>(problem, &last) {
+            return Culprit::Quoted(last);
+        }
+        match self.culprit::<T>(problem, &last) {
+            Culprit::Unknown => Culprit::At(last),
             deeper => deeper,
         }
     }
@@ -431,64 +491,69 @@ impl Reader<'_> {
         problem: &Problem,
         path: &[PathSegment],
     ) -> Suspicion {
-        let Some(node) = self.root.at(path) else {
+        let Some(node) = self.root.at(path).filter(|node| !node.dropped) else {
             return Suspicion::None;
         };
-        let was_null = node.text() == Some("");
-        let is_plain = matches!(&node.kind, Kind::Scalar(scalar) if scalar.style == Style::Plain);
-        let mut other = if was_null {
+        let mut other = if node.text() == Some("") {
             Kind::Sequence(Vec::new())
         } else {
             Kind::Scalar(null())
         };
-        if let Some(outcome) = self.trial::<T>(path, &mut other) {
-            match outcome {
-                Some(next) if next.path == path => return Suspicion::None,
-                Some(next) if next == *problem => return Suspicion::None,
-                _ => {}
+        match self.trial::<T>(path, &mut other) {
+            Trial::Fine => Suspicion::Cure,
+            // A part with errors of its own is not buffered.
+            Trial::Problem(next) if next.path.starts_with(path) || next == *problem => {
+                Suspicion::None
             }
-        } else {
-            return Suspicion::None;
+            Trial::Problem(_) => Suspicion::Change,
+            Trial::Exhausted => Suspicion::None,
         }
+    }
+
+    /// Whether the part is a number that a buffered text was given, and reads well as it was written.
+    fn is_cured_by_quotes<T: DeserializeOwned>(
+        &mut self,
+        problem: &Problem,
+        path: &[PathSegment],
+    ) -> bool {
         let Some(Kind::Scalar(scalar)) = self.root.at(path).map(|node| &node.kind) else {
-            return Suspicion::Cause;
+            return false;
         };
-        // A number that a buffered text field was given as written.
+        if scalar.style != Style::Plain || scalar.text.is_empty() {
+            return false;
+        }
+        let as_text = format!("the text `{}`", scalar.text);
         let mut quoted = Kind::Scalar(Scalar {
             style: Style::Quoted,
             ..scalar.clone()
         });
-        match is_plain
-            .then(|| self.trial::<T>(path, &mut quoted))
-            .flatten()
-        {
-            Some(None) => Suspicion::Quoted,
-            Some(Some(next)) if next != *problem && !same_place(&next, problem) => {
-                Suspicion::Quoted
-            }
-            _ => Suspicion::Cause,
+        match self.trial::<T>(path, &mut quoted) {
+            Trial::Fine => true,
+            Trial::Problem(Problem {
+                refusal: Refusal::WrongType { found, .. },
+                ..
+            }) if found == as_text => false,
+            Trial::Problem(next) => next != *problem,
+            Trial::Exhausted => false,
         }
     }
 
-    /// Reads once with another value at a path; nothing when the trials are used up.
-    fn trial<T: DeserializeOwned>(
-        &mut self,
-        path: &[PathSegment],
-        other: &mut Kind,
-    ) -> Option<Option<Problem>> {
+    /// Reads once with another value at a path.
+    fn trial<T: DeserializeOwned>(&mut self, path: &[PathSegment], other: &mut Kind) -> Trial {
         self.trials = self.trials.saturating_add(1);
         if self.trials > TRIALS_MAX {
-            return None;
+            return Trial::Exhausted;
         }
-        std::mem::swap(&mut node_mut(&mut self.root, path)?.kind, other);
-        let outcome = attempt::<T>(&self.root).err();
-        std::mem::swap(&mut node_mut(&mut self.root, path)?.kind, other);
-        Some(outcome)
+        let Some(node) = node_mut(&mut self.root, path) else {
+            return Trial::Exhausted;
+        };
+        std::mem::swap(&mut node.kind, other);
+        let outcome = attempt::<T>(&self.root);
+        if let Some(node) = node_mut(&mut self.root, path) {
+            std::mem::swap(&mut node.kind, other);
+        }
+        outcome.map_or_else(Trial::Problem, |_| Trial::Fine)
     }
-}
-
-fn same_place(a: &Problem, b: &Problem) -> bool {
-    a.path == b.path
 }
 
 fn null() -> Scalar {
@@ -499,6 +564,12 @@ fn null() -> Scalar {
     }
 }
 
+enum Trial {
+    Fine,
+    Problem(Problem),
+    Exhausted,
+}
+
 enum Culprit {
     Unknown,
     Quoted(Vec<PathSegment>),
@@ -507,6 +578,6 @@ enum Culprit {
 
 enum Suspicion {
     None,
-    Quoted,
-    Cause,
+    Change,
+    Cure,
 }
