@@ -266,10 +266,10 @@ impl Reader<'_> {
     }
 
     fn settle_value<T: DeserializeOwned>(&mut self, problem: Problem) -> bool {
-        let Some(node) = self.root.at(&problem.path) else {
+        if self.root.at(&problem.path).is_none() {
             return false;
-        };
-        if is_touched(node) {
+        }
+        if self.is_due_to_pretence::<T>(&problem) {
             return self.drop_at(&problem.path);
         }
         let culprit = match self.culprit::<T>(&problem, &problem.path) {
@@ -302,6 +302,22 @@ impl Reader<'_> {
             self.diagnostics.push(diagnostic);
         }
         self.drop_at(&culprit)
+    }
+
+    /// Whether the error goes away with the keys that its place pretends to have.
+    fn is_due_to_pretence<T: DeserializeOwned>(&mut self, problem: &Problem) -> bool {
+        let Some(node) = node_mut(&mut self.root, &problem.path) else {
+            return false;
+        };
+        if node.pretended.is_empty() {
+            return false;
+        }
+        let pretended = std::mem::take(&mut node.pretended);
+        let outcome = attempt::<T>(&self.root);
+        if let Some(node) = node_mut(&mut self.root, &problem.path) {
+            node.pretended = pretended;
+        }
+        outcome.err().as_ref() != Some(problem)
     }
 
     fn value_diagnostic(&self, path: &[PathSegment], node: &Node, refusal: &Refusal) -> Diagnostic {
