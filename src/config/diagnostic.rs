@@ -285,3 +285,107 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Diagnostics {
+        let file: Arc<str> = Arc::from("tributary.yaml");
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.add_source(&file, "server:\n  lisen: 127.0.0.1:8080\ncache: 5\n");
+        let cache = Place {
+            offset: 39,
+            len: 1,
+            line: 3,
+            column: 8,
+        };
+        diagnostics.push(Diagnostic::warning(
+            "odd-value",
+            &file,
+            cache,
+            "`cache` is odd.",
+        ));
+        let listen = Place {
+            offset: 10,
+            len: 5,
+            line: 2,
+            column: 3,
+        };
+        let problem =
+            Diagnostic::error("unknown-key", &file, listen, "`server` has no key `lisen`.");
+        diagnostics.push(problem.clone().with_hint("Did you mean `listen`?"));
+        diagnostics.push(problem.with_hint("Did you mean `listen`?"));
+        diagnostics
+    }
+
+    #[test]
+    fn the_plain_rendering_is_a_line_a_problem_by_place() {
+        insta::assert_snapshot!(sample().render_plain(), @r"
+        tributary.yaml:2:3: error[unknown-key]: `server` has no key `lisen`.
+          hint: Did you mean `listen`?
+        tributary.yaml:3:8: warning[odd-value]: `cache` is odd.
+        ");
+    }
+
+    #[test]
+    fn the_terminal_rendering_shows_the_lines_and_a_marker() {
+        insta::assert_snapshot!(sample().render_graphical(false, 80), @r"
+        unknown-key
+
+          × `server` has no key `lisen`.
+           ╭─[tributary.yaml:2:3]
+         1 │ server:
+         2 │   lisen: 127.0.0.1:8080
+           ·   ──┬──
+           ·     ╰── here
+         3 │ cache: 5
+           ╰────
+          help: Did you mean `listen`?
+
+        odd-value
+
+          ⚠ `cache` is odd.
+           ╭─[tributary.yaml:3:8]
+         2 │   lisen: 127.0.0.1:8080
+         3 │ cache: 5
+           ·        ┬
+           ·        ╰── here
+           ╰────
+        ");
+        assert!(sample().render_graphical(true, 80).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn a_flood_of_problems_is_counted_and_not_kept() {
+        let file: Arc<str> = Arc::from("a.yaml");
+        let mut diagnostics = Diagnostics::new();
+        for line in 1..=203 {
+            let place = Place {
+                line,
+                ..Place::START
+            };
+            diagnostics.push(Diagnostic::warning("x", &file, place, "X."));
+        }
+        assert_eq!((diagnostics.len(), diagnostics.omitted()), (200, 3));
+        assert!(
+            diagnostics
+                .render_plain()
+                .ends_with("\n3 more problems are not shown.\n")
+        );
+        assert!(!diagnostics.has_errors());
+        diagnostics.push(Diagnostic::error("x", &file, Place::START, "X."));
+        assert!(diagnostics.has_errors());
+    }
+
+    #[test]
+    fn only_a_word_that_is_near_is_offered() {
+        let known = ["listen", "body_bytes", "requestTimeout", "id"];
+        assert_eq!(nearest("lisen", known), Some("listen"));
+        assert_eq!(nearest("bodyBytes", known), Some("body_bytes"));
+        assert_eq!(nearest("request_timeout", known), Some("requestTimeout"));
+        assert_eq!(nearest("port", known), None);
+        assert_eq!(nearest("xy", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}

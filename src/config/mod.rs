@@ -1,7 +1,442 @@
 //! What operators write: the configuration file, and the reader of YAML with good messages that connector files share.
 
 pub mod diagnostic;
+mod glob;
+pub mod interpolate;
 pub mod rate;
+pub mod reference;
+pub mod section;
 pub mod size;
 pub mod span;
 pub mod yaml;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::config::interpolate::{Environment, interpolate};
+use crate::config::section::Check;
+use crate::config::section::auth::AuthSection;
+use crate::config::section::cache::CacheSection;
+use crate::config::section::graphiql::GraphiqlSection;
+use crate::config::section::identity::IdentitySection;
+use crate::config::section::limits::LimitsSection;
+use crate::config::section::log::LogSection;
+use crate::config::section::redis::RedisSection;
+use crate::config::section::schema::SchemaSection;
+use crate::config::section::server::ServerSection;
+use crate::config::yaml::{Node, PathSegment, parse, read};
+
+/// The configuration of one gateway, `tributary.yaml`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the gateway listens.
+    pub server: ServerSection,
+    /// The GraphiQL page.
+    pub graphiql: GraphiqlSection,
+    /// What the graph has beyond the built-in types.
+    pub schema: SchemaSection,
+    /// The connector files; the last part of a path may have `*` in it.
+    pub connectors: Vec<PathBuf>,
+    /// Whose tokens are accepted.
+    pub auth: AuthSection,
+    /// How much is cached and for how long.
+    pub cache: CacheSection,
+    /// The Redis that replicas share.
+    pub redis: RedisSection,
+    /// How records of different sources become one customer.
+    pub identity: IdentitySection,
+    /// How large a query may be and how long it may take.
+    pub limits: LimitsSection,
+    /// What is logged, and how.
+    pub log: LogSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerSection::default(),
+            graphiql: GraphiqlSection::default(),
+            schema: SchemaSection::default(),
+            connectors: vec![PathBuf::from("connectors/*.yaml")],
+            auth: AuthSection::default(),
+            cache: CacheSection::default(),
+            redis: RedisSection::default(),
+            identity: IdentitySection::default(),
+            limits: LimitsSection::default(),
+            log: LogSection::default(),
+        }
+    }
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration, its paths resolved and its connector files listed by name.
+    pub config: Config,
+    /// What is odd and keeps nothing from starting.
+    pub warnings: Diagnostics,
+}
+
+impl Config {
+    /// Reads a configuration file, or tells all that is wrong with it at once; it reads files and the environment given.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Diagnostics> {
+        let file: Arc<str> = Arc::from(path.to_string_lossy());
+        let mut diagnostics = Diagnostics::new();
+        let text = read_text(path, &file, &mut diagnostics);
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let config =
+            text.and_then(|text| Self::read(&text, &file, folder, environment, &mut diagnostics));
+        match config {
+            Some(config) if !diagnostics.has_errors() => Ok(Loaded {
+                config,
+                warnings: diagnostics,
+            }),
+            _ => Err(diagnostics),
+        }
+    }
+
+    /// Reads a configuration from its text, whose paths are relative to the folder.
+    pub fn read(
+        text: &str,
+        file: &Arc<str>,
+        folder: &Path,
+        environment: &Environment,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut root = parse::parse(text, file, diagnostics)?;
+        interpolate(&mut root, file, folder, environment, diagnostics);
+        let mut config: Self = read::read(&root, file, diagnostics)?;
+        config.validate(&root, file, diagnostics);
+        config.resolve(&root, file, folder, diagnostics);
+        Some(config)
+    }
+
+    /// Reports values that are of the right type and impossible.
+    pub fn validate(&self, root: &Node, file: &Arc<str>, diagnostics: &mut Diagnostics) {
+        self.server
+            .validate(&mut Check::new(root, file, "server", diagnostics));
+        self.graphiql
+            .validate(&mut Check::new(root, file, "graphiql", diagnostics));
+        self.auth
+            .validate(&mut Check::new(root, file, "auth", diagnostics));
+        self.cache
+            .validate(&mut Check::new(root, file, "cache", diagnostics));
+        self.redis
+            .validate(&mut Check::new(root, file, "redis", diagnostics));
+        self.identity
+            .validate(&mut Check::new(root, file, "identity", diagnostics));
+        self.limits
+            .validate(&mut Check::new(root, file, "limits", diagnostics));
+        self.log
+            .validate(&mut Check::new(root, file, "log", diagnostics));
+    }
+
+    /// Makes paths relative to the folder, lists connector files and reports files that are absent.
+    fn resolve(
+        &mut self,
+        root: &Node,
+        file: &Arc<str>,
+        folder: &Path,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let mut resolver = Resolver {
+            root,
+            file,
+            folder,
+            diagnostics,
+        };
+        self.connectors = resolver.connectors(&self.connectors);
+        for (index, path) in self.schema.extensions.iter_mut().enumerate() {
+            resolver.file(path, &["schema".into(), "extensions".into(), index.into()]);
+        }
+        for (index, issuer) in self.auth.issuers.iter_mut().enumerate() {
+            let files = [
+                ("public_key_file", &mut issuer.public_key_file),
+                ("jwks_file", &mut issuer.jwks_file),
+            ];
+            for (key, path) in files {
+                if let Some(path) = path {
+                    resolver.file(
+                        path,
+                        &["auth".into(), "issuers".into(), index.into(), key.into()],
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The JSON Schema of `tributary.yaml`, for editors.
+pub fn config_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}
+
+fn read_text(path: &Path, file: &Arc<str>, diagnostics: &mut Diagnostics) -> Option<String> {
+    // One byte more than allowed, so that the parser sees that it is too much.
+    let limit = parse::BYTES_MAX.saturating_add(1) as u64;
+    let mut bytes = Vec::new();
+    let result = File::open(path).and_then(|open| open.take(limit).read_to_end(&mut bytes));
+    if let Err(error) = result {
+        let message = format!("The file can't be read: {}.", error.kind());
+        diagnostics.push(Diagnostic::error(
+            "unreadable-file",
+            file,
+            Place::START,
+            message,
+        ));
+        return None;
+    }
+    if bytes.len() > parse::BYTES_MAX {
+        let message = format!("The file is larger than {} bytes.", parse::BYTES_MAX);
+        diagnostics.push(Diagnostic::error("too-large", file, Place::START, message));
+        return None;
+    }
+    let text = String::from_utf8(bytes);
+    if text.is_err() {
+        diagnostics.push(Diagnostic::error(
+            "yaml-syntax",
+            file,
+            Place::START,
+            "The file is not UTF-8 text.",
+        ));
+    }
+    text.ok()
+}
+
+struct Resolver<'a> {
+    root: &'a Node,
+    file: &'a Arc<str>,
+    folder: &'a Path,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Resolver<'_> {
+    fn is_placeholder(&self, at: &[PathSegment]) -> bool {
+        self.root.at(at).is_some_and(|node| node.placeholder)
+    }
+
+    fn absent(&mut self, at: &[PathSegment], reason: &str) {
+        let message = format!("The file that is named here can't be read: {reason}.");
+        let place = self.root.place_at(at);
+        let diagnostic = Diagnostic::error("unreadable-file", self.file, place, message);
+        self.diagnostics
+            .push(diagnostic.with_hint("Its path is relative to the folder of this file."));
+    }
+
+    fn file(&mut self, path: &mut PathBuf, at: &[PathSegment]) {
+        *path = self.folder.join(&*path);
+        if self.is_placeholder(at) {
+            return;
+        }
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => self.absent(at, "it is not a file"),
+            Err(error) => self.absent(at, &error.kind().to_string()),
+        }
+    }
+
+    fn connectors(&mut self, patterns: &[PathBuf]) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            let at = ["connectors".into(), index.into()];
+            if !glob::is_pattern(pattern) {
+                let mut path = pattern.clone();
+                self.file(&mut path, &at);
+                files.push(path);
+                continue;
+            }
+            match glob::expand(&self.folder.join(pattern)) {
+                Ok(found) if found.is_empty() => self.no_match(&at),
+                Ok(found) => files.extend(found),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.no_match(&at),
+                Err(error) => self.absent(&at, &error.kind().to_string()),
+            }
+        }
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    fn no_match(&mut self, at: &[PathSegment]) {
+        let place = self.root.place_at(at);
+        let message =
+            "No connector file is found here, so that this part of the graph stays empty.";
+        self.diagnostics.push(Diagnostic::warning(
+            "no-connectors",
+            self.file,
+            place,
+            message,
+        ));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// A folder of its own that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir()
+                .join(format!("tributary-config-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(path.join("connectors")).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn none() -> Environment {
+        Environment::of([("NONE", "")])
+    }
+
+    #[track_caller]
+    fn problems(text: &str, environment: &Environment) -> String {
+        let file = Arc::from("tributary.yaml");
+        let mut diagnostics = Diagnostics::new();
+        let text = format!("connectors: []\n{text}");
+        Config::read(
+            &text,
+            &file,
+            Path::new("/nonexistent"),
+            environment,
+            &mut diagnostics,
+        );
+        diagnostics.render_plain()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_configuration() {
+        let folder = Folder::new("empty");
+        let loaded = Config::load(
+            &folder.write("tributary.yaml", "# nothing\nserver:\n"),
+            &none(),
+        )
+        .unwrap();
+        assert_eq!(
+            loaded.config,
+            Config {
+                connectors: Vec::new(),
+                ..Config::default()
+            }
+        );
+        let warning = loaded.warnings.render_plain();
+        assert!(warning.contains("warning[no-connectors]"), "{warning}");
+    }
+
+    #[test]
+    fn connector_files_are_listed_by_name_and_relative_to_the_file() {
+        let folder = Folder::new("globs");
+        for name in [
+            "connectors/b.yaml",
+            "connectors/a.yaml",
+            "connectors/.hidden.yaml",
+            "connectors/a.txt",
+            "c.yaml",
+        ] {
+            folder.write(name, "");
+        }
+        let text = "connectors: [connectors/*.yaml, c.yaml, connectors/a.yaml]";
+        let config = Config::load(&folder.write("tributary.yaml", text), &none())
+            .unwrap()
+            .config;
+        let expected =
+            ["c.yaml", "connectors/a.yaml", "connectors/b.yaml"].map(|name| folder.0.join(name));
+        assert_eq!(config.connectors, expected);
+    }
+
+    #[test]
+    fn every_problem_of_a_configuration_is_told_at_once() {
+        let text = "\
+server: { listen: nowhere, drain: 2d, bodybytes: 1KiB }
+graphiql: { examples: [{ query: '' }, { variables: {} }] }
+schema: { extensions: [absent.graphql] }
+auth:
+  leeway: 1h
+  issuers:
+    - { issuer: a, audiences: [b], algorithms: [HS256], secret: short }
+    - { issuer: a, audiences: [], algorithms: [RS257], jwks_url: http://a.example/ }
+cache: { memory: 1B }
+redis: { url: 'http://${PASSWORD}@a.example', prefix: a b }
+identity: { anchors: [crm, crm], role_addresses: [a@b], blocked_addresses: [a], shared_threshold: 0 }
+limits: { depth: 51, page_size_max: 0 }
+log: { format: xml, filter: 'a=b=c' }
+";
+        let found = problems(text, &Environment::of([("PASSWORD", "hunter2")]));
+        assert!(!found.contains("hunter2"));
+        insta::assert_snapshot!(found, @r"");
+    }
+
+    #[test]
+    fn a_check_without_secrets_warns_of_what_is_unset_and_nothing_else() {
+        let text = "\
+server: { listen: '${LISTEN}', drain: '${DRAIN}' }
+redis: { url: '${REDIS}' }
+auth: { issuers: [{ issuer: a, audiences: [b], algorithms: [HS256], secret: '${SECRET}' }] }
+schema: { extensions: ['${PATH_TO}'] }
+";
+        let found = problems(text, &none().lenient());
+        assert!(
+            found
+                .lines()
+                .all(|line| line.contains("warning[unset-variable]") || line.starts_with("  hint")),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_absent_or_too_large_is_told() {
+        let folder = Folder::new("absent");
+        let found = Config::load(&folder.0.join("none.yaml"), &none())
+            .unwrap_err()
+            .render_plain();
+        assert!(found.ends_with(
+            "none.yaml:1:1: error[unreadable-file]: The file can't be read: entity not found.\n"
+        ));
+        let large = folder.write("large.yaml", &" ".repeat(parse::BYTES_MAX + 1));
+        assert!(
+            Config::load(&large, &none())
+                .unwrap_err()
+                .render_plain()
+                .contains("error[too-large]")
+        );
+    }
+
+    #[test]
+    fn the_schema_for_editors_knows_every_section_and_refuses_others() {
+        let schema = config_schema();
+        assert_eq!(
+            schema.pointer("/additionalProperties"),
+            Some(&serde_json::Value::Bool(false))
+        );
+        assert_eq!(
+            schema
+                .pointer("/properties")
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .len(),
+            10
+        );
+    }
+}

@@ -203,7 +203,7 @@ macro_rules! texts {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
             match self.scalar() {
                 // The text as written: a version `1.10` stays what it is.
-                Some(scalar) if !self.is_null() => visitor.visit_str(&scalar.text),
+                Some(scalar) if self.0.interpolated || !self.is_null() => visitor.visit_str(&scalar.text),
                 _ => self.deserialize_any(visitor),
             }
         })+
@@ -348,6 +348,56 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     }
 }
 
+/// Reads a key, which is a text unless a number is asked for.
+struct KeyDeserializer<'a>(&'a Node);
+
+macro_rules! number_keys {
+    ($($method:ident)+) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+            NodeDeserializer(self.0).$method(visitor)
+        })+
+    };
+}
+
+impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_str(self.0.text().unwrap_or_default())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        visitor.visit_enum(Variant {
+            name: self.0.text().unwrap_or_default(),
+            value: None,
+        })
+    }
+
+    number_keys! { deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64 }
+
+    forward_to_deserialize_any! {
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
 struct Items<'a> {
     items: std::slice::Iter<'a, Node>,
     index: usize,
@@ -397,7 +447,7 @@ impl<'de> de::MapAccess<'de> for Pairs<'_> {
                 let text = key.text().unwrap_or_default();
                 self.next = Some(Next::Value(text, value));
                 return seed
-                    .deserialize(NodeDeserializer(key))
+                    .deserialize(KeyDeserializer(key))
                     .map(Some)
                     .map_err(|problem| problem.at_key(text));
             }

@@ -10,6 +10,9 @@ pub mod read;
     reason = "a test fails by panicking"
 )]
 mod tests;
+mod wording;
+
+use std::fmt;
 
 use crate::config::diagnostic::Place;
 
@@ -145,7 +148,7 @@ pub enum Kind {
 }
 
 /// A part of a YAML document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     /// What it is.
     pub kind: Kind,
@@ -153,10 +156,26 @@ pub struct Node {
     pub place: Place,
     /// Whether its text came at least partly from the environment or a file, so that no message may show it.
     pub interpolated: bool,
+    /// Whether its text stands in for an unset variable, so that no check of its meaning makes sense.
+    pub placeholder: bool,
     /// Whether the reader leaves it out, because a problem in it is already reported.
     pub(crate) dropped: bool,
     /// The keys of a mapping that the reader pretends to see, because their absence is already reported.
     pub(crate) pretended: Vec<String>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            _ if self.interpolated => f.write_str("***"),
+            Kind::Scalar(scalar) => fmt::Debug::fmt(&scalar.text, f),
+            Kind::Sequence(items) => f.debug_list().entries(items).finish(),
+            Kind::Mapping(pairs) => f
+                .debug_map()
+                .entries(pairs.iter().map(|(key, value)| (key, value)))
+                .finish(),
+        }
+    }
 }
 
 impl Node {
@@ -166,6 +185,7 @@ impl Node {
             kind,
             place,
             interpolated: false,
+            placeholder: false,
             dropped: false,
             pretended: Vec::new(),
         }

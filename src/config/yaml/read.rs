@@ -7,16 +7,14 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::yaml::deserialize::{NodeDeserializer, Problem, Refusal};
-use crate::config::yaml::{Kind, Node, PathSegment, Scalar, Style};
+use crate::config::yaml::{Kind, Node, PathSegment, Scalar, Style, wording};
 
 /// The most readings of one document in search of problems.
 const ATTEMPTS_MAX: usize = 100;
 /// The most readings spent on finding which part of a buffered value is refused.
 const TRIALS_MAX: usize = 300;
-/// The longest list of known words that a hint spells out.
-const KNOWN_SHOWN_MAX: usize = 16;
 
 /// Reads a value and reports all that is wrong with its structure.
 ///
@@ -115,49 +113,6 @@ fn is_touched(node: &Node) -> bool {
         }
 }
 
-fn has_interpolated(node: &Node) -> bool {
-    node.interpolated
-        || match &node.kind {
-            Kind::Scalar(_) => false,
-            Kind::Sequence(items) => items.iter().any(has_interpolated),
-            Kind::Mapping(pairs) => pairs.iter().any(|(_, value)| has_interpolated(value)),
-        }
-}
-
-fn name(path: &[PathSegment]) -> String {
-    let mut out = String::new();
-    for segment in path {
-        match segment {
-            PathSegment::Key(key) if out.is_empty() => out.push_str(key),
-            PathSegment::Key(key) => {
-                out.push('.');
-                out.push_str(key);
-            }
-            PathSegment::Index(index) => out.push_str(&format!("[{index}]")),
-        }
-    }
-    if out.is_empty() {
-        "The file".to_owned()
-    } else {
-        format!("`{out}`")
-    }
-}
-
-fn words(known: &[&str]) -> String {
-    let quoted: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
-    quoted.join(", ")
-}
-
-fn hint(word: &str, known: &'static [&'static str], what: &str) -> Option<String> {
-    if let Some(near) = nearest(word, known.iter().copied()) {
-        return Some(format!("Did you mean `{near}`?"));
-    }
-    if known.is_empty() || known.len() > KNOWN_SHOWN_MAX {
-        return None;
-    }
-    Some(format!("{what}: {}.", words(known)))
-}
-
 struct Reader<'a> {
     root: Node,
     file: &'a Arc<str>,
@@ -200,12 +155,12 @@ impl Reader<'_> {
             .root
             .key_at(&problem.path)
             .map_or_else(|| self.root.place_at(parent), |node| node.place);
-        let owner = name(parent);
+        let owner = wording::name(parent);
         let diagnostic = match &problem.refusal {
             Refusal::UnknownKey { known, .. } | Refusal::UnknownVariant { known, .. } => {
                 let message = format!("{owner} has no key `{key}`.");
                 let mut diagnostic = Diagnostic::error("unknown-key", self.file, place, message);
-                diagnostic.hint = hint(key, known, "The keys here are");
+                diagnostic.hint = wording::hint(key, known, "The keys here are");
                 diagnostic
             }
             Refusal::WrongType { expected, .. } => {
@@ -251,7 +206,7 @@ impl Reader<'_> {
             return self.drop_at(path);
         }
         if !known {
-            let message = format!("{} lacks the key `{key}`.", name(path));
+            let message = format!("{} lacks the key `{key}`.", wording::name(path));
             let place = self.owner_place(path);
             self.diagnostics
                 .push(Diagnostic::error("missing-key", self.file, place, message));
@@ -295,10 +250,14 @@ impl Reader<'_> {
             });
         }
         if let Some(node) = self.root.at(&culprit) {
-            if is_touched(node) {
+            if is_touched(node) || node.placeholder {
                 return self.drop_at(&culprit);
             }
-            let diagnostic = self.value_diagnostic(&culprit, node, &problem.refusal);
+            let place = match node.head() {
+                head if head.len == 0 => self.owner_place(&culprit),
+                head => head,
+            };
+            let diagnostic = wording::value(self.file, place, (&culprit, node), &problem.refusal);
             self.diagnostics.push(diagnostic);
         }
         self.drop_at(&culprit)
@@ -318,57 +277,6 @@ impl Reader<'_> {
             node.pretended = pretended;
         }
         outcome.err().as_ref() != Some(problem)
-    }
-
-    fn value_diagnostic(&self, path: &[PathSegment], node: &Node, refusal: &Refusal) -> Diagnostic {
-        let owner = name(path);
-        let secret = has_interpolated(node);
-        let place = if node.head().len == 0 {
-            self.owner_place(path)
-        } else {
-            node.head()
-        };
-        let of = |code, message| Diagnostic::error(code, self.file, place, message);
-        match refusal {
-            Refusal::WrongType { expected, .. } if secret => of(
-                "wrong-type",
-                format!("{owner} needs {expected}, and its `${{…}}` gives something else."),
-            ),
-            Refusal::WrongType { found, expected } => of(
-                "wrong-type",
-                format!("{owner} needs {expected}, and this is {found}."),
-            ),
-            Refusal::UnknownVariant { known, .. } if secret => {
-                let mut diagnostic = of(
-                    "unknown-value",
-                    format!("{owner} does not know what its `${{…}}` gives."),
-                );
-                diagnostic.hint = Some(format!("The values here are: {}.", words(known)));
-                diagnostic
-            }
-            Refusal::UnknownVariant { found, known } => {
-                let mut diagnostic = of(
-                    "unknown-value",
-                    format!("{owner} does not know the value `{found}`."),
-                );
-                diagnostic.hint = hint(found, known, "The values here are");
-                diagnostic
-            }
-            _ if secret => of(
-                "invalid-value",
-                format!("{owner} is not valid with what its `${{…}}` gives."),
-            ),
-            Refusal::Other { message } => of(
-                "invalid-value",
-                format!("{owner} is not valid: {}.", message.trim_end_matches('.')),
-            ),
-            Refusal::UnknownKey { key, .. } => {
-                of("unknown-key", format!("{owner} has no key `{key}`."))
-            }
-            Refusal::Missing { key } => {
-                of("missing-key", format!("{owner} lacks the key `{key}`."))
-            }
-        }
     }
 
     /// Finds the mapping that lacks a key, at the path or inside a part that serde buffered.
