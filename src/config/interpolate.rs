@@ -132,18 +132,17 @@ impl Filler<'_> {
             }
             filled.copy(at, start);
             let rest = before.text.get(start..).unwrap_or_default();
-            let place = Place {
-                len: rest.find('}').map_or(2, |end| end.saturating_add(1)),
-                ..node.place_in(start)
-            };
             let Some((inside, after)) = rest.get(2..).and_then(|rest| rest.split_once('}')) else {
-                let message = "This `${` has no `}`.";
-                let hint = "Write `$${` for a plain `${`.";
-                self.diagnostics.push(
-                    Diagnostic::error("interpolation-syntax", self.file, place, message)
-                        .with_hint(hint),
-                );
+                let place = Place {
+                    len: 2,
+                    ..node.place_in(start)
+                };
+                self.unclosed(place);
                 return;
+            };
+            let place = Place {
+                len: inside.len().saturating_add(3),
+                ..node.place_in(start)
             };
             let whole = start == 0 && (after.is_empty() || after.starts_with('/'));
             let hole = Hole {
@@ -155,13 +154,9 @@ impl Filler<'_> {
                     "unset"
                 },
             };
-            match self.fill(&hole) {
-                Some(value) => filled.insert(start, &value),
-                None => {
-                    placeholder = true;
-                    filled.insert(start, hole.placeholder);
-                }
-            }
+            let value = self.fill(&hole);
+            placeholder |= value.is_none();
+            filled.insert(start, value.as_deref().unwrap_or(hole.placeholder));
             interpolated = true;
             at = before.text.len().saturating_sub(after.len());
         }
@@ -171,6 +166,17 @@ impl Filler<'_> {
         node.kind = Kind::Scalar(Scalar { text, style, marks });
         node.interpolated = interpolated;
         node.placeholder = placeholder;
+    }
+
+    fn unclosed(&mut self, place: Place) {
+        let diagnostic = Diagnostic::error(
+            "interpolation-syntax",
+            self.file,
+            place,
+            "This `${` has no `}`.",
+        );
+        self.diagnostics
+            .push(diagnostic.with_hint("Write `$${` for a plain `${`."));
     }
 
     fn fill(&mut self, hole: &Hole<'_>) -> Option<String> {

@@ -20,7 +20,6 @@ use serde::Deserialize;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::{Environment, interpolate};
-use crate::config::section::Check;
 use crate::config::section::auth::AuthSection;
 use crate::config::section::cache::CacheSection;
 use crate::config::section::graphiql::GraphiqlSection;
@@ -30,6 +29,7 @@ use crate::config::section::log::LogSection;
 use crate::config::section::redis::RedisSection;
 use crate::config::section::schema::SchemaSection;
 use crate::config::section::server::ServerSection;
+use crate::config::section::{Check, error_offsets, is_known};
 use crate::config::yaml::{Node, PathSegment, parse, read};
 
 /// The configuration of one gateway, `tributary.yaml`.
@@ -146,11 +146,13 @@ impl Config {
         folder: &Path,
         diagnostics: &mut Diagnostics,
     ) {
+        let errors = error_offsets(file, diagnostics);
         let mut resolver = Resolver {
             root,
             file,
             folder,
             diagnostics,
+            errors,
         };
         self.connectors = resolver.connectors(&self.connectors);
         for (index, path) in self.schema.extensions.iter_mut().enumerate() {
@@ -215,13 +217,10 @@ struct Resolver<'a> {
     file: &'a Arc<str>,
     folder: &'a Path,
     diagnostics: &'a mut Diagnostics,
+    errors: Vec<usize>,
 }
 
 impl Resolver<'_> {
-    fn is_placeholder(&self, at: &[PathSegment]) -> bool {
-        self.root.at(at).is_some_and(|node| node.placeholder)
-    }
-
     fn absent(&mut self, at: &[PathSegment], reason: &str) {
         let message = format!("The file that is named here can't be read: {reason}.");
         let place = self.root.place_at(at);
@@ -232,7 +231,7 @@ impl Resolver<'_> {
 
     fn file(&mut self, path: &mut PathBuf, at: &[PathSegment]) {
         *path = self.folder.join(&*path);
-        if self.is_placeholder(at) {
+        if !is_known(self.root, at, &self.errors) {
             return;
         }
         match path.metadata() {
@@ -375,7 +374,7 @@ auth:
   leeway: 1h
   issuers:
     - { issuer: a, audiences: [b], algorithms: [HS256], secret: short }
-    - { issuer: a, audiences: [], algorithms: [RS257], jwks_url: http://a.example/ }
+    - { issuer: a, audiences: [], algorithms: [HS256], jwks_url: http://a.example/ }
 cache: { memory: 1B }
 redis: { url: 'http://${PASSWORD}@a.example', prefix: a b }
 identity: { anchors: [crm, crm], role_addresses: [a@b], blocked_addresses: [a], shared_threshold: 0 }
@@ -384,7 +383,42 @@ log: { format: xml, filter: 'a=b=c' }
 ";
         let found = problems(text, &Environment::of([("PASSWORD", "hunter2")]));
         assert!(!found.contains("hunter2"));
-        insta::assert_snapshot!(found, @r"");
+        insta::assert_snapshot!(found, @r"
+        tributary.yaml:2:19: error[invalid-value]: `server.listen` is not valid: invalid socket address syntax.
+        tributary.yaml:2:35: error[invalid-value]: `drain` must be between 0ms and 10m.
+        tributary.yaml:2:39: error[unknown-key]: `server` has no key `bodybytes`.
+          hint: Did you mean `body_bytes`?
+        tributary.yaml:3:41: error[missing-key]: `graphiql.examples[1]` lacks the key `query`.
+        tributary.yaml:4:24: error[unreadable-file]: The file that is named here can't be read: entity not found.
+          hint: Its path is relative to the folder of this file.
+        tributary.yaml:6:11: error[invalid-value]: `leeway` must be between 0ms and 5m.
+        tributary.yaml:8:65: error[invalid-value]: `secret` must have at least 32 bytes.
+        tributary.yaml:9:17: error[invalid-value]: This `issuer` is here twice, and an issuer has one set of keys.
+        tributary.yaml:9:20: error[invalid-value]: `audiences` must name at least one audience, and none of them empty.
+        tributary.yaml:9:35: error[invalid-value]: HS256 goes with `secret`, and all other algorithms go with public keys.
+        tributary.yaml:9:66: error[invalid-value]: `jwks_url` must be an https URL without credentials; http is for this machine only.
+        tributary.yaml:10:18: error[invalid-value]: `memory` must be between 1MiB and 64GiB.
+        tributary.yaml:11:15: error[invalid-value]: `url` must be an address such as `redis://127.0.0.1:6379/0`.
+        tributary.yaml:11:55: error[invalid-value]: `prefix` must have 1 to 64 letters, digits, hyphens, underscores or full stops.
+        tributary.yaml:12:28: error[invalid-value]: This source is in the list twice.
+        tributary.yaml:12:51: error[invalid-value]: A role address is written without `@` and what follows it, as in `info`.
+        tributary.yaml:12:77: error[invalid-value]: A blocked address is a whole e-mail address, as in `guest@shop.example`.
+        tributary.yaml:12:99: error[invalid-value]: `shared_threshold` must be between 1 and 1000.
+        tributary.yaml:13:18: error[invalid-value]: `depth` must be between 1 and 50.
+        tributary.yaml:13:37: error[invalid-value]: `page_size_max` must be between 1 and 1000.
+        tributary.yaml:14:16: error[unknown-value]: `log.format` does not know the value `xml`.
+          hint: The values here are: `text`, `json`.
+        tributary.yaml:14:29: error[invalid-value]: `filter` must be a level or a list such as `info,tributary::transport=debug`.
+        ");
+    }
+
+    #[test]
+    fn a_value_that_is_refused_causes_no_second_message_about_the_rest() {
+        let text = "auth: { issuers: [{ issuer: a, audiences: [b], algorithms: [RS257], jwks_url: 'https://a.example/' }] }";
+        insta::assert_snapshot!(problems(text, &none()), @r"
+        tributary.yaml:2:61: error[unknown-value]: `auth.issuers[0].algorithms[0]` does not know the value `RS257`.
+          hint: Did you mean `RS256`?
+        ");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::config::size::Size;
 use crate::config::span::Span;
 use crate::config::yaml::{Node, PathSegment};
@@ -27,6 +27,8 @@ pub struct Check<'a> {
     file: &'a Arc<str>,
     section: PathSegment,
     diagnostics: &'a mut Diagnostics,
+    /// Where the file is wrong already.
+    errors: Vec<usize>,
 }
 
 impl<'a> Check<'a> {
@@ -37,11 +39,13 @@ impl<'a> Check<'a> {
         section: &str,
         diagnostics: &'a mut Diagnostics,
     ) -> Self {
+        let errors = error_offsets(file, diagnostics);
         Self {
             root,
             file,
             section: PathSegment::from(section),
             diagnostics,
+            errors,
         }
     }
 
@@ -49,8 +53,7 @@ impl<'a> Check<'a> {
     pub fn refuse(&mut self, path: &[PathSegment], message: &str) {
         let mut full = vec![self.section.clone()];
         full.extend_from_slice(path);
-        // What stands in for an unset variable has no meaning to check.
-        if self.root.at(&full).is_some_and(|node| node.placeholder) {
+        if !is_known(self.root, &full, &self.errors) {
             return;
         }
         let place = self.root.place_at(&full);
@@ -94,6 +97,31 @@ impl<'a> Check<'a> {
             );
         }
     }
+}
+
+/// The offsets of the errors that a file has so far.
+pub(super) fn error_offsets(file: &Arc<str>, diagnostics: &Diagnostics) -> Vec<usize> {
+    let items = diagnostics.sorted().into_iter();
+    let errors = items.filter(|item| item.severity == Severity::Error && item.file == *file);
+    errors.map(|item| item.place.offset).collect()
+}
+
+/// Whether the value at a path is what the file says, so that a check of it makes sense.
+///
+/// It is not when it stands in for an unset variable, nor when a part of it was refused and left out. A list with such a
+/// part is not checked at all, since its elements are no longer counted as in the file.
+pub(super) fn is_known(root: &Node, path: &[PathSegment], errors: &[usize]) -> bool {
+    let list = path
+        .iter()
+        .position(|segment| matches!(segment, PathSegment::Index(_)));
+    let Some(node) = root.at(path.get(..list.unwrap_or(path.len())).unwrap_or_default()) else {
+        return true;
+    };
+    let end = node.place.offset.saturating_add(node.place.len);
+    let is_whole = !errors
+        .iter()
+        .any(|offset| (node.place.offset..end).contains(offset));
+    is_whole && root.at(path).is_none_or(|node| !node.placeholder)
 }
 
 // The defaults in the schema are written as people write them.

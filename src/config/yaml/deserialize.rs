@@ -8,6 +8,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use crate::config::yaml::pretence::Pretence;
 use crate::config::yaml::{Kind, Node, PathSegment, Scalar, Style, Value};
 
 /// What serde refused.
@@ -398,9 +399,9 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
     }
 }
 
-struct Items<'a> {
-    items: std::slice::Iter<'a, Node>,
-    index: usize,
+pub(super) struct Items<'a> {
+    pub(super) items: std::slice::Iter<'a, Node>,
+    pub(super) index: usize,
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_> {
@@ -424,15 +425,15 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
     }
 }
 
-enum Next<'a> {
+pub(super) enum Next<'a> {
     Value(&'a str, &'a Node),
     Pretended(&'a str),
 }
 
-struct Pairs<'a> {
-    pairs: std::slice::Iter<'a, (Node, Node)>,
-    pretended: std::slice::Iter<'a, String>,
-    next: Option<Next<'a>>,
+pub(super) struct Pairs<'a> {
+    pub(super) pairs: std::slice::Iter<'a, (Node, Node)>,
+    pub(super) pretended: std::slice::Iter<'a, String>,
+    pub(super) next: Option<Next<'a>>,
 }
 
 impl<'de> de::MapAccess<'de> for Pairs<'_> {
@@ -472,9 +473,9 @@ impl<'de> de::MapAccess<'de> for Pairs<'_> {
     }
 }
 
-struct Variant<'a> {
-    name: &'a str,
-    value: Option<&'a Node>,
+pub(super) struct Variant<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: Option<&'a Node>,
 }
 
 impl<'a, 'de> de::EnumAccess<'de> for Variant<'a> {
@@ -498,7 +499,7 @@ impl<'a, 'de> de::EnumAccess<'de> for Variant<'a> {
     }
 }
 
-struct Content<'a> {
+pub(super) struct Content<'a> {
     name: &'a str,
     value: Option<&'a Node>,
 }
@@ -541,73 +542,5 @@ impl<'de> de::VariantAccess<'de> for Content<'_> {
     ) -> Result<V::Value, Problem> {
         let value = self.value.ok_or_else(|| self.bare())?;
         self.inside(NodeDeserializer(value).deserialize_map(visitor))
-    }
-}
-
-/// Stands in for a value whose absence is already reported, so that what follows it can still be read.
-struct Pretence;
-
-macro_rules! pretend {
-    ($($method:ident => $visit:ident($($value:expr)?);)+) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-            visitor.$visit($($value)?)
-        })+
-    };
-}
-
-impl<'de> Deserializer<'de> for Pretence {
-    type Error = Problem;
-
-    pretend! {
-        deserialize_any => visit_unit();
-        deserialize_bool => visit_bool(false);
-        deserialize_str => visit_str("");
-        deserialize_string => visit_str("");
-        deserialize_seq => visit_seq(Items { items: [].iter(), index: 0 });
-        deserialize_map => visit_map(Pairs { pairs: [].iter(), pretended: [].iter(), next: None });
-        deserialize_i8 => visit_i64(0);
-        deserialize_i16 => visit_i64(0);
-        deserialize_i32 => visit_i64(0);
-        deserialize_i64 => visit_i64(0);
-        deserialize_u8 => visit_u64(0);
-        deserialize_u16 => visit_u64(0);
-        deserialize_u32 => visit_u64(0);
-        deserialize_u64 => visit_u64(0);
-        deserialize_f32 => visit_f64(0.0);
-        deserialize_f64 => visit_f64(0.0);
-        deserialize_option => visit_none();
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        known: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
-        visitor.visit_enum(Variant {
-            name: known.first().copied().unwrap_or_default(),
-            value: None,
-        })
-    }
-
-    forward_to_deserialize_any! {
-        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }

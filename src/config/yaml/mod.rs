@@ -2,6 +2,7 @@
 
 mod deserialize;
 pub mod parse;
+mod pretence;
 pub mod read;
 #[cfg(test)]
 #[expect(
