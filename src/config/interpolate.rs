@@ -86,14 +86,6 @@ struct Filler<'a> {
     diagnostics: &'a mut Diagnostics,
 }
 
-/// One `${…}` in a text.
-struct Hole<'a> {
-    inside: &'a str,
-    place: Place,
-    /// What may stand there when nothing is set: an address where an address may be meant.
-    placeholder: &'static str,
-}
-
 impl Filler<'_> {
     // The tree is no deeper than the parser allows.
     fn node(&mut self, node: &mut Node) {
@@ -115,15 +107,12 @@ impl Filler<'_> {
             text: String::new(),
             marks: Vec::new(),
         };
-        let (mut interpolated, mut placeholder) = (false, false);
+        let (mut interpolated, mut is_placeholder) = (false, false);
         let mut at = 0;
         while let Some(found) = before.text.get(at..).and_then(|rest| rest.find("${")) {
             let start = at.saturating_add(found);
-            if before
-                .text
-                .get(..start)
-                .is_some_and(|text| text.ends_with('$'))
-            {
+            let left = before.text.get(..start).unwrap_or_default();
+            if left.ends_with('$') {
                 filled.copy(at, start.saturating_sub(1));
                 let after = start.saturating_add(2);
                 filled.copy(start, after);
@@ -144,28 +133,28 @@ impl Filler<'_> {
                 len: inside.len().saturating_add(3),
                 ..node.place_in(start)
             };
+            // An address where an address may be meant.
             let whole = start == 0 && (after.is_empty() || after.starts_with('/'));
-            let hole = Hole {
-                inside,
-                place,
-                placeholder: if whole {
-                    "https://unset.invalid"
-                } else {
-                    "unset"
-                },
+            let placeholder = if whole {
+                "https://unset.invalid"
+            } else {
+                "unset"
             };
-            let value = self.fill(&hole);
-            placeholder |= value.is_none();
-            filled.insert(start, value.as_deref().unwrap_or(hole.placeholder));
+            let value = self.fill(inside, place);
+            is_placeholder |= value.is_none();
+            filled.insert(start, value.as_deref().unwrap_or(placeholder));
             interpolated = true;
             at = before.text.len().saturating_sub(after.len());
         }
         filled.copy(at, before.text.len());
         let Filled { text, marks, .. } = filled;
-        let style = before.style;
-        node.kind = Kind::Scalar(Scalar { text, style, marks });
+        node.kind = Kind::Scalar(Scalar {
+            text,
+            style: before.style,
+            marks,
+        });
         node.interpolated = interpolated;
-        node.placeholder = placeholder;
+        node.placeholder = is_placeholder;
     }
 
     fn unclosed(&mut self, place: Place) {
@@ -179,19 +168,18 @@ impl Filler<'_> {
             .push(diagnostic.with_hint("Write `$${` for a plain `${`."));
     }
 
-    fn fill(&mut self, hole: &Hole<'_>) -> Option<String> {
-        if let Some(path) = hole.inside.strip_prefix("file:") {
-            return self.fill_from_file(path, hole.place);
+    fn fill(&mut self, inside: &str, place: Place) -> Option<String> {
+        if let Some(path) = inside.strip_prefix("file:") {
+            return self.fill_from_file(path, place);
         }
-        let (name, default) = match hole.inside.split_once(":-") {
+        let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
-            None => (hole.inside, None),
+            None => (inside, None),
         };
         if !is_name(name) {
-            let message = format!("`${{{}}}` is not a variable.", hole.inside);
+            let message = format!("`${{{}}}` is not a variable.", inside);
             let hint = "Write `${NAME}`, `${NAME:-default}` or `${file:path}`, and `$${` for a plain `${`.";
-            let diagnostic =
-                Diagnostic::error("interpolation-syntax", self.file, hole.place, message);
+            let diagnostic = Diagnostic::error("interpolation-syntax", self.file, place, message);
             self.diagnostics.push(diagnostic.with_hint(hint));
             return None;
         }
@@ -203,7 +191,7 @@ impl Filler<'_> {
                 let message = format!("The environment has no variable `{name}`.");
                 let hint =
                     format!("Set it, or write `${{{name}:-default}}` when it may be absent.");
-                self.absent("unset-variable", hole.place, message, &hint);
+                self.absent("unset-variable", place, message, &hint);
                 None
             }
         }

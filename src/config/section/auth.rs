@@ -16,7 +16,7 @@ use crate::record::secret::Secret;
 const SECRET_BYTES_MIN: usize = 32;
 
 /// Whose tokens are accepted, and what the roles in them stand for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSection {
     /// The issuers whose tokens are accepted, each with its own keys.
@@ -83,7 +83,7 @@ pub enum Algorithm {
 }
 
 /// One issuer of tokens, with exactly one source of keys.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerSection {
     /// The exact `iss` of its tokens.

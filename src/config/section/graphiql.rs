@@ -8,7 +8,7 @@ use crate::config::section::Check;
 use crate::record::secret::Secret;
 
 /// The GraphiQL page, on which people try queries.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GraphiqlSection {
     /// Whether `/graphiql` is served.

@@ -11,7 +11,7 @@ use crate::config::span::Span;
 use crate::record::secret::Secret;
 
 /// The Redis that replicas share; without it each process works alone.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSection {
     /// The address, such as `redis://127.0.0.1:6379/0`; `rediss` speaks TLS.

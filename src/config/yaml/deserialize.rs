@@ -238,7 +238,9 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     deserialize_identifier }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        if self.is_null() {
+        // A variable that holds the word `null` is set.
+        let is_word = self.0.interpolated && self.0.text() != Some("");
+        if self.is_null() && !is_word {
             visitor.visit_none()
         } else {
             visitor.visit_some(self)

@@ -227,14 +227,18 @@ impl Reader<'_> {
         if self.is_due_to_pretence::<T>(&problem) {
             return self.drop_at(&problem.path);
         }
+        let from_outside = self
+            .root
+            .at(&problem.path)
+            .is_some_and(|node| node.interpolated);
         let culprit = match self.culprit::<T>(&problem, &problem.path) {
-            Culprit::Quoted(path) => {
-                return self.replace(&path, |node| {
-                    if let Kind::Scalar(scalar) = &mut node.kind {
-                        scalar.style = Style::Quoted;
-                    }
-                });
+            // What a variable holds is a text before it is a number.
+            Culprit::Unknown
+                if from_outside && self.is_cured_by_quotes::<T>(&problem, &problem.path) =>
+            {
+                return self.quote(&problem.path);
             }
+            Culprit::Quoted(path) => return self.quote(&path),
             Culprit::At(path) => path,
             Culprit::Unknown => problem.path.clone(),
         };
@@ -348,6 +352,14 @@ impl Reader<'_> {
             Some(key) => key.place,
             None => self.root.place_at(path),
         }
+    }
+
+    fn quote(&mut self, path: &[PathSegment]) -> bool {
+        self.replace(path, |node| {
+            if let Kind::Scalar(scalar) = &mut node.kind {
+                scalar.style = Style::Quoted;
+            }
+        })
     }
 
     fn drop_at(&mut self, path: &[PathSegment]) -> bool {
