@@ -73,11 +73,7 @@ impl Metrics {
     /// Folds recorded samples into their histograms until told to stop, so that memory stays bounded when nobody scrapes.
     pub async fn keep_up(self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(UPKEEP);
-        while shutdown
-            .run_until_cancelled(ticks.tick())
-            .await
-            .is_some()
-        {
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             self.handle.run_upkeep();
         }
     }
@@ -106,9 +102,18 @@ fn describe() {
     metrics::describe_histogram!(HTTP_SECONDS, "Seconds from a request to its answer.");
     metrics::describe_counter!(VENDOR_CALLS, "Calls to vendors, by outcome.");
     metrics::describe_histogram!(VENDOR_SECONDS, "Seconds of one call to a vendor.");
-    metrics::describe_counter!(CACHE_LOOKUPS, "Cache look-ups, by tier and by what was found.");
-    metrics::describe_gauge!(CACHE_REDIS_UP, "1 while Redis answers, 0 while it does not.");
-    metrics::describe_counter!(VENDOR_COST, "What calls to vendors cost by their declared price.");
+    metrics::describe_counter!(
+        CACHE_LOOKUPS,
+        "Cache look-ups, by tier and by what was found."
+    );
+    metrics::describe_gauge!(
+        CACHE_REDIS_UP,
+        "1 while Redis answers, 0 while it does not."
+    );
+    metrics::describe_counter!(
+        VENDOR_COST,
+        "What calls to vendors cost by their declared price."
+    );
 }
 
 /// How a log line is written.
@@ -143,11 +148,10 @@ impl Default for LogSettings {
 
 /// Sends the process' logs to standard error; called once, by the program's start.
 pub fn install_logs(settings: &LogSettings) -> Result<(), TelemetryError> {
-    let filter =
-        EnvFilter::try_new(&settings.filter).map_err(|source| TelemetryError::Filter {
-            filter: settings.filter.clone(),
-            source,
-        })?;
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|source| TelemetryError::Filter {
+        filter: settings.filter.clone(),
+        source,
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

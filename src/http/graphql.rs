@@ -87,14 +87,17 @@ async fn read_post(
             format!("the body is larger than {} bytes", state.body_bytes_max),
         )),
         Ok(Err(_)) => Err(Refusal::new(Code::BadRequest, "the body ended early")),
-        Err(_) => Err(Refusal::new(Code::BadRequest, "the body did not arrive in time")),
+        Err(_) => Err(Refusal::new(
+            Code::BadRequest,
+            "the body did not arrive in time",
+        )),
     }
 }
 
 fn respond(answer: Answer, media: Media) -> Response {
     let status = answer.refused.map_or(StatusCode::OK, |code| {
-        let status = StatusCode::from_u16(code.http_status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // Older clients read a status of 4xx as a broken transport and never look at the errors.
         if media == Media::Json && status.is_client_error() {
             StatusCode::OK

@@ -46,7 +46,10 @@ pub fn negotiate(headers: &HeaderMap) -> Option<Media> {
         return Some(Media::GraphqlResponse);
     }
     // Equal weights: the one named first wins, and a wildcard alone means JSON.
-    match (named("application/graphql-response+json"), named("application/json")) {
+    match (
+        named("application/graphql-response+json"),
+        named("application/json"),
+    ) {
         (Some(first), Some(second)) if response >= json && first < second => {
             Some(Media::GraphqlResponse)
         }
@@ -75,7 +78,10 @@ fn range(text: &str) -> (String, f32) {
 
 /// Whether the body is declared as JSON in UTF-8, the only type that a browser form cannot send.
 pub fn is_json_body(headers: &HeaderMap) -> bool {
-    let Some(Ok(text)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
+    let Some(Ok(text)) = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str())
+    else {
         return false;
     };
     let mut parts = text.split(';');

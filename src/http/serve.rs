@@ -52,8 +52,14 @@ pub async fn serve(
     }
     drop(listener);
     let drain = Duration::from_secs(settings.drain_seconds);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(open = tasks.len(), "requests were cut off at the end of the drain time");
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = tasks.len(),
+            "requests were cut off at the end of the drain time"
+        );
     }
     tasks.shutdown().await;
 }
