@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 /// Who asks, and what the proof allows.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    /// Issuer of the token; a subject is unique within its issuer only.
+    pub issuer: String,
     /// Subject of the token.
     pub subject: String,
     /// Tenant of the token, when it names one.

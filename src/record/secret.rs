@@ -90,7 +90,8 @@ impl<'de> Deserialize<'de> for Secret {
             E::invalid_type(serde::de::Unexpected::Other(found), &SecretVisitor)
         }
 
-        deserializer.deserialize_string(SecretVisitor)
+        // Asked for a string, serde_json makes that message itself, without the visitor.
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 

@@ -237,6 +237,8 @@ impl Loader {
                     ty,
                     arguments: self.inputs(text, field.arguments),
                     fill: fill(&field.directives),
+                    order: directive(&field.directives, "relation")
+                        .and_then(|found| text_argument(found, "order")),
                     requires: scopes(&field.directives),
                     deprecated: directive(&field.directives, "deprecated").map(|found| {
                         text_argument(found, "reason")

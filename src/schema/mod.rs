@@ -117,6 +117,8 @@ pub struct FieldDef {
     pub fill: Fill,
     /// Scopes a caller needs: alternatives of conjunctions.
     pub requires: Vec<Vec<String>>,
+    /// The field that a list without a `sort` argument is ordered by, ascending.
+    pub order: Option<String>,
     /// Why it should not be used any more.
     pub deprecated: Option<String>,
 }
