@@ -1,4 +1,8 @@
-//! Sources as connector files describe them. (Interface draft.)
+//! Sources as connector files describe them: checked, compiled, and asked.
+
+pub mod language;
+pub mod spec;
+pub mod written;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
