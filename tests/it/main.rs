@@ -10,5 +10,6 @@
 mod auth;
 mod cache;
 mod protocol;
-mod support;
 mod sandbox;
+mod support;
+mod transport;
