@@ -9,6 +9,7 @@
 
 mod auth;
 mod cache;
+mod connector_language;
 mod protocol;
 mod sandbox;
 mod support;

@@ -240,6 +240,23 @@ pub(super) const TESTS: &[&str] = &[
     "undefined",
 ];
 
+/// Refuses a constant zone or currency that does not exist.
+pub(super) fn check_constant(
+    parameter: &str,
+    text: &str,
+    place: usize,
+) -> Result<(), LanguageError> {
+    let fault = match parameter {
+        "zone" if !time::is_zone(text) => "an IANA time zone",
+        "currency" if !number::is_currency(text) => "an ISO 4217 currency code",
+        _ => return Ok(()),
+    };
+    Err(LanguageError::new(
+        format!("`{text}` is not {fault}."),
+        place,
+    ))
+}
+
 /// The filter of ours of that name.
 pub(super) fn own(name: &str) -> Option<&'static Filter> {
     OWN.iter().find(|filter| filter.name == name)

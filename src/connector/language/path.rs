@@ -9,6 +9,9 @@ use super::filter::{self, Arguments, Filter};
 use super::scan::{Kind, Token, is_lookup_table};
 use crate::protocol::tree::Tree;
 
+/// Levels of lists and maps in a literal argument.
+const LITERAL_DEPTH_MAX: usize = 16;
+
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -125,10 +128,7 @@ fn place_in(list: &Tree, place: i64) -> Option<usize> {
 fn each<'a>(list: &'a Tree, after: &[Step]) -> Option<Cow<'a, Tree>> {
     let items = match list {
         Tree::Null => return None,
-        Tree::List(items) if after.is_empty() => {
-            let _ = items;
-            return Some(Cow::Borrowed(list));
-        }
+        Tree::List(_) if after.is_empty() => return Some(Cow::Borrowed(list)),
         Tree::List(items) => items.as_slice(),
         other => std::slice::from_ref(other),
     };
@@ -179,6 +179,21 @@ impl Native {
 }
 
 impl Call {
+    /// Refuses constants at load that the filter would refuse for every record.
+    fn check_literals(&self, place: usize) -> Result<(), LanguageError> {
+        let positional = self.filter.parameters.iter().copied().zip(&self.positional);
+        let named = self
+            .named
+            .iter()
+            .map(|(name, argument)| (&**name, argument));
+        for (name, argument) in positional.chain(named) {
+            if let Argument::Literal(Tree::Text(text)) = argument {
+                filter::check_constant(name, text, place)?;
+            }
+        }
+        Ok(())
+    }
+
     fn apply(&self, input: &Tree, scope: &Scope<'_>) -> Result<Tree, EvaluateError> {
         let positional = self
             .positional
@@ -218,6 +233,7 @@ pub(super) fn native(
     let mut reader = Reader {
         tokens,
         at: 0,
+        depth: 0,
         language,
     };
     let Some(path) = reader.path() else {
@@ -237,6 +253,8 @@ pub(super) fn native(
 struct Reader<'r, 's> {
     tokens: &'r [Token<'s>],
     at: usize,
+    /// Lists and maps that are open in a literal.
+    depth: usize,
     language: &'r Language,
 }
 
@@ -323,6 +341,7 @@ impl<'s> Reader<'_, 's> {
         for (name, _) in &call.named {
             filter.check_named(name, place)?;
         }
+        call.check_literals(place)?;
         Ok(Some(call))
     }
 
@@ -372,12 +391,22 @@ impl<'s> Reader<'_, 's> {
     }
 
     fn literal(&mut self) -> Option<Tree> {
-        if self.take("{") {
-            return self.map_literal();
+        if self.depth > LITERAL_DEPTH_MAX {
+            return None;
         }
-        if self.take("[") {
-            return self.list_literal();
-        }
+        self.depth += 1;
+        let literal = if self.take("{") {
+            self.map_literal()
+        } else if self.take("[") {
+            self.list_literal()
+        } else {
+            self.scalar_literal()
+        };
+        self.depth -= 1;
+        literal
+    }
+
+    fn scalar_literal(&mut self) -> Option<Tree> {
         let is_negative = self.take("-");
         let sign = if is_negative { "-" } else { "" };
         let literal = match &self.peek()?.kind {

@@ -73,6 +73,11 @@ pub fn currency(value: &Tree, arguments: &Arguments<'_>) -> Result<Tree, Evaluat
         .ok_or_else(|| arguments.refuse("an ISO 4217 currency code", value))
 }
 
+/// Whether ISO 4217 has such a currency.
+pub fn is_currency(code: &str) -> bool {
+    known(code).is_some()
+}
+
 fn known(code: &str) -> Option<Currency> {
     Currency::from_code(&code.trim().to_ascii_uppercase())
 }

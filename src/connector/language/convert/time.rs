@@ -77,6 +77,11 @@ pub fn rfc2822(value: &Tree, arguments: &Arguments<'_>) -> Result<Tree, Evaluate
         .ok_or_else(|| arguments.refuse("a date as in RFC 2822", value))
 }
 
+/// Whether there is such an IANA time zone.
+pub fn is_zone(name: &str) -> bool {
+    name.parse::<Tz>().is_ok()
+}
+
 fn written(point: DateTime<Utc>) -> Tree {
     Tree::Text(point.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())
 }
