@@ -95,7 +95,8 @@ impl JsonSchema for Mapping {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mapping = generator.subschema_for::<Self>();
         let scalar = json_schema!({ "type": ["string", "number", "boolean", "null"] });
-        let table = json_schema!({ "type": "object", "additionalProperties": { "type": "string" } });
+        let table =
+            json_schema!({ "type": "object", "additionalProperties": { "type": "string" } });
         json_schema!({
             "description": "Where a field comes from.",
             "anyOf": [
