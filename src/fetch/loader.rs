@@ -28,6 +28,8 @@ type Open = Arc<Mutex<BTreeMap<Question, Pending>>>;
 pub struct Loader {
     fetch: Arc<Fetch>,
     open: Open,
+    /// What this request was told already: it is told the same again.
+    told: Mutex<BTreeMap<Question, BTreeMap<Arc<str>, Outcome>>>,
     deadline: Instant,
 }
 
@@ -37,6 +39,7 @@ impl Loader {
         Self {
             fetch,
             open: Open::default(),
+            told: Mutex::default(),
             deadline,
         }
     }
@@ -51,7 +54,27 @@ impl Loader {
         if keys.is_empty() {
             return Vec::new();
         }
-        let outcomes = self.join(question, keys).await;
+        let mut known = self.recall(question, keys);
+        let unknown: Vec<Arc<str>> = keys
+            .iter()
+            .filter(|key| !known.contains_key(*key))
+            .cloned()
+            .collect();
+        if !unknown.is_empty() {
+            let outcomes = self.join(question, &unknown).await;
+            let found = unknown.into_iter().filter_map(|key| {
+                let outcome = outcomes.get(&key)?.clone();
+                Some((key, outcome))
+            });
+            known.extend(found);
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = told.entry(question.clone()).or_default();
+            told.extend(
+                known
+                    .iter()
+                    .map(|(key, outcome)| (key.clone(), outcome.clone())),
+            );
+        }
         let lost = || {
             Err(Arc::new(Failure {
                 source: question.source.clone(),
@@ -61,7 +84,17 @@ impl Loader {
             }))
         };
         keys.iter()
-            .map(|key| outcomes.get(key).cloned().unwrap_or_else(lost))
+            .map(|key| known.get(key).cloned().unwrap_or_else(lost))
+            .collect()
+    }
+
+    fn recall(&self, question: &Question, keys: &[Arc<str>]) -> BTreeMap<Arc<str>, Outcome> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(told) = told.get(question) else {
+            return BTreeMap::new();
+        };
+        keys.iter()
+            .filter_map(|key| Some((key.clone(), told.get(key)?.clone())))
             .collect()
     }
 
