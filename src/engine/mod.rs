@@ -10,6 +10,8 @@ use crate::error::Code;
 /// One GraphQL request, whatever transport it came by.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
+    /// The id under which the log has this request; errors name it so that a caller can report it.
+    pub request_id: String,
     /// The document's text.
     pub query: String,
     /// Which operation of the document to run.

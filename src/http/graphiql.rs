@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use serde_json::json;
 
+use crate::error::Code;
+
+use crate::http::around::RequestId;
+use crate::http::media::Media;
+use crate::http::refusal::Refusal;
 use crate::http::settings::GraphiqlSettings;
 
 /// The page's files, gzipped, by path; empty when the binary was built without npm.
@@ -68,10 +73,13 @@ async fn page() -> Response {
 }
 
 /// A file whose name holds its digest, so that it never changes.
-async fn file(Path(path): Path<String>) -> Response {
+async fn file(Extension(id): Extension<RequestId>, Path(path): Path<String>) -> Response {
     let path = format!("assets/{path}");
     asset(&path).map_or_else(
-        || StatusCode::NOT_FOUND.into_response(),
+        || {
+            Refusal::new(Code::NotFound, "the page has no such file")
+                .answer(Media::Json, id.as_str())
+        },
         |bytes| {
             let mut response = gzipped(&path, bytes);
             response.headers_mut().insert(

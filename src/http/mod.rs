@@ -13,8 +13,9 @@ pub mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
 use axum::routing::{any, get};
+use axum::{Extension, Router};
 use futures_util::future::BoxFuture;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -22,9 +23,13 @@ use tower_http::compression::predicate::SizeAbove;
 use crate::auth::caller::Caller;
 use crate::auth::{AuthError, Authenticator};
 use crate::engine::{Answer, Engine, Request};
+use crate::error::Code;
 use crate::telemetry::Metrics;
 
+use around::RequestId;
 use health::Readiness;
+use media::Media;
+use refusal::Refusal;
 use settings::{GraphiqlSettings, ServerSettings};
 
 /// What the GraphQL route asks of the engine.
@@ -106,6 +111,17 @@ pub fn router(services: Services, settings: &ServerSettings) -> Router {
         });
     routes
         .merge(graphql)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .layer(axum::middleware::from_fn(around::around))
+}
+
+async fn not_found(Extension(id): Extension<RequestId>) -> Response {
+    Refusal::new(Code::NotFound, "there is nothing at this path").answer(Media::Json, id.as_str())
+}
+
+/// The routes know their methods, and axum names them in `Allow`.
+async fn method_not_allowed(Extension(id): Extension<RequestId>) -> Response {
+    Refusal::of_method("this path does not take that method", None).answer(Media::Json, id.as_str())
 }

@@ -12,17 +12,17 @@ fn bad(message: &str) -> Refusal {
 }
 
 /// Reads the parameters from a JSON body.
-pub fn from_body(body: &[u8]) -> Result<Request, Refusal> {
+pub fn from_body(body: &[u8], request_id: &str) -> Result<Request, Refusal> {
     let value: Value =
         serde_json::from_slice(body).map_err(|_| bad("the request body is not valid JSON"))?;
     let Value::Object(members) = value else {
         return Err(bad("the request body is not a JSON object"));
     };
-    from_members(members)
+    from_members(members, request_id)
 }
 
 /// Reads the parameters from the query string of a GET, where `variables` and `extensions` are JSON texts.
-pub fn from_query(query: &str) -> Result<Request, Refusal> {
+pub fn from_query(query: &str, request_id: &str) -> Result<Request, Refusal> {
     let mut members = Map::new();
     for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match &*name {
@@ -33,10 +33,10 @@ pub fn from_query(query: &str) -> Result<Request, Refusal> {
         };
         members.insert(name.into_owned(), value);
     }
-    from_members(members)
+    from_members(members, request_id)
 }
 
-fn from_members(mut members: Map<String, Value>) -> Result<Request, Refusal> {
+fn from_members(mut members: Map<String, Value>, request_id: &str) -> Result<Request, Refusal> {
     let query = match members.remove("query") {
         Some(Value::String(text)) if !text.is_empty() => text,
         _ => return Err(bad("`query` must be a string that is not empty")),
@@ -56,6 +56,7 @@ fn from_members(mut members: Map<String, Value>) -> Result<Request, Refusal> {
         Some(_) => return Err(bad("`extensions` must be an object or null")),
     }
     Ok(Request {
+        request_id: request_id.to_owned(),
         query,
         operation_name,
         variables,

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use crate::auth::{self, AuthError};
 use crate::error::Code;
 
 use crate::http::media::Media;
@@ -18,6 +19,8 @@ pub struct Refusal {
     pub message: String,
     /// The methods to name in `Allow`.
     pub allow: Option<&'static str>,
+    /// How to prove oneself, for `WWW-Authenticate`.
+    pub challenge: Option<String>,
 }
 
 impl Refusal {
@@ -27,6 +30,24 @@ impl Refusal {
             code,
             message: message.into(),
             allow: None,
+            challenge: None,
+        }
+    }
+
+    /// The refusal of a caller who could not be verified.
+    pub fn unverified(error: &AuthError) -> Self {
+        let needs_proof = matches!(error.code, Code::Unauthenticated | Code::InvalidToken);
+        Self {
+            challenge: needs_proof.then(|| auth::challenge(error)),
+            ..Self::new(error.code, error.message.as_str())
+        }
+    }
+
+    /// The refusal of a method that the route does not have.
+    pub fn of_method(message: &str, allow: Option<&'static str>) -> Self {
+        Self {
+            allow,
+            ..Self::new(Code::MethodNotAllowed, message)
         }
     }
 
@@ -45,16 +66,9 @@ impl Refusal {
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        let challenge = match self.code {
-            Code::Unauthenticated => Some("Bearer realm=\"tributary\""),
-            Code::InvalidToken => Some("Bearer realm=\"tributary\", error=\"invalid_token\""),
-            _ => None,
-        };
-        if let Some(challenge) = challenge {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(challenge),
-            );
+        let challenge = self.challenge.map(HeaderValue::try_from);
+        if let Some(Ok(challenge)) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -1,5 +1,6 @@
 //! The `http` and `graphiql` sections of the configuration.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use schemars::JsonSchema;
@@ -44,15 +45,26 @@ impl Default for ServerSettings {
 }
 
 /// The GraphiQL page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GraphiqlSettings {
     /// Whether `/graphiql` is served.
     pub enabled: bool,
     /// A token put into the header editor; everyone who opens the page gets it, so it is for demos only.
+    #[serde(skip_serializing)]
     pub token: Option<String>,
     /// Queries that open as tabs.
     pub examples: Vec<Example>,
+}
+
+impl fmt::Debug for GraphiqlSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GraphiqlSettings")
+            .field("enabled", &self.enabled)
+            .field("token", &self.token.as_ref().map(|_| "***"))
+            .field("examples", &self.examples)
+            .finish()
+    }
 }
 
 impl Default for GraphiqlSettings {

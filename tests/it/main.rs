@@ -9,4 +9,5 @@
 
 mod auth;
 mod cache;
+mod graphiql;
 mod support;
