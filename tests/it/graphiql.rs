@@ -40,7 +40,6 @@ async fn a_user_runs_an_example_in_the_page_with_nothing_from_elsewhere() {
     let screenshot = folder.join("page.png");
     let argument = json!({"url": front.url("/graphiql"), "screenshot": screenshot});
     let seen = node::run("graphiql.js", &argument).await;
-    println!("{seen:#}");
     assert_eq!(seen["problems"], json!([]));
     let origin = front.url("/");
     for request in seen["requests"].as_array().unwrap() {

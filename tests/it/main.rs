@@ -10,4 +10,5 @@
 mod auth;
 mod cache;
 mod graphiql;
+mod graphql_http;
 mod support;
