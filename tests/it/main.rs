@@ -11,4 +11,5 @@ mod auth;
 mod cache;
 mod graphiql;
 mod graphql_http;
+mod http;
 mod support;
