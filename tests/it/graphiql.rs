@@ -48,5 +48,10 @@ async fn a_user_runs_an_example_in_the_page_with_nothing_from_elsewhere() {
         assert!(is_ours, "the page asked for {url}");
     }
     assert_eq!(seen["tabs"], json!(["OneCustomer", "WhoAmI"]));
+    let headers = seen["headers"].as_str().unwrap();
+    assert!(headers.contains(&format!("Bearer {TOKEN}")), "{headers}");
     assert!(seen["answer"].as_str().unwrap().contains("Ada Lovelace"));
+    assert_eq!(seen["tabsAgain"], seen["tabs"]);
+    let again = seen["answerAgain"].as_str().unwrap();
+    assert!(again.contains(r#""me": "ada""#), "{again}");
 }

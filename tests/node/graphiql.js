@@ -36,8 +36,9 @@ try {
 
   try {
     await use(page);
-  } finally {
+  } catch (error) {
     await page.screenshot({ path: screenshot });
+    throw error;
   }
   console.log(JSON.stringify(seen));
 } catch (error) {
@@ -71,4 +72,18 @@ async function use(page) {
   await page.locator('button[aria-label="Show Documentation Explorer"]').click();
   await page.locator('.graphiql-doc-explorer').getByText('Query', { exact: true }).first().waitFor();
   seen.exploredMs = sinceStart();
+  await page.screenshot({ path: screenshot });
+  await visitAgain(page, answer);
+}
+
+// A second visit keeps the tabs as they were, and each of them has the header.
+async function visitAgain(page, answer) {
+  await page.reload();
+  await page.locator('.graphiql-query-editor .view-lines', { hasText: 'OneCustomer' }).waitFor();
+  seen.tabsAgain = (await page.locator('.graphiql-tab').allInnerTexts()).map((tab) => tab.trim());
+  await page.locator('.graphiql-tab', { hasText: 'WhoAmI' }).click();
+  await page.locator('.graphiql-query-editor .view-lines', { hasText: 'WhoAmI' }).waitFor();
+  await page.locator('.graphiql-execute-button').click();
+  await answer.waitFor();
+  seen.answerAgain = (await answer.innerText()).replaceAll('\u00a0', ' ');
 }
