@@ -1,5 +1,6 @@
 //! What sources supply: records, the values in them, and the keys they are found by.
 
+pub mod email;
 pub mod id;
 pub mod secret;
 pub mod value;

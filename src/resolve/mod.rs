@@ -1,1 +1,156 @@
-//! To be written.
+//! Behaviour that is more than "fetch and map": identity, merging, relations, lists, provenance. A resolver takes all
+//! parents of a level at once and answers each of them.
+
+pub mod argument;
+pub mod condition;
+pub mod entity;
+pub mod identity;
+pub mod item;
+pub mod list;
+pub mod merge;
+pub mod order;
+pub mod page;
+pub mod provenance;
+pub mod relation;
+pub mod root;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::auth::caller::Caller;
+use crate::connector::Connector;
+use crate::error::Code;
+use crate::fetch::loader::Loader;
+use crate::fetch::status::{code_of, message_of};
+use crate::fetch::{Failure, Fetch};
+use crate::record::value::Object;
+use crate::schema::Catalog;
+
+/// Why one field of one parent has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The stable code.
+    pub code: Code,
+    /// What callers are told.
+    pub message: String,
+    /// The source at fault, when one is.
+    pub source: Option<Arc<str>>,
+    /// Its operation.
+    pub operation: Option<Arc<str>>,
+    /// When to try again.
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl FieldError {
+    /// An error that no source is at fault for.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+            operation: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// The error that a failed question stands for.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            code: code_of(failure.class),
+            message: message_of(failure),
+            source: Some(failure.source.clone()),
+            operation: Some(failure.operation.clone()),
+            retry_after_seconds: failure.retry_after_seconds,
+        }
+    }
+}
+
+/// How records of several sources become one customer.
+#[derive(Debug, Clone, Default)]
+pub struct IdentityOrder {
+    /// Keys of the sources whose records anchor customers, most authoritative first.
+    pub anchors: Vec<Arc<str>>,
+    /// All source keys in the order in which their values win.
+    pub sources: Vec<Arc<str>>,
+}
+
+impl IdentityOrder {
+    /// The place of a source in the order; unknown sources come last.
+    pub fn rank(&self, source: &str) -> usize {
+        self.sources
+            .iter()
+            .position(|key| &**key == source)
+            .unwrap_or(usize::MAX)
+    }
+}
+
+/// What resolvers share between requests.
+#[derive(Debug)]
+pub struct Resolver {
+    /// The graph.
+    pub catalog: Arc<Catalog>,
+    /// The sources and their cache.
+    pub fetch: Arc<Fetch>,
+    /// Which source wins.
+    pub order: IdentityOrder,
+    /// The largest page a caller may ask for.
+    pub page_size_max: usize,
+}
+
+/// One request's view of the resolvers.
+#[derive(Debug)]
+pub struct Run {
+    /// What requests share.
+    pub resolver: Arc<Resolver>,
+    /// Gathers this request's questions.
+    pub loader: Loader,
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    source_objects: Mutex<BTreeMap<Arc<str>, Arc<Object>>>,
+}
+
+impl Run {
+    /// Starts a request that ends at `deadline`.
+    pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, deadline: Instant) -> Self {
+        let loader = Loader::new(resolver.fetch.clone(), deadline);
+        Self {
+            resolver,
+            loader,
+            caller,
+            source_objects: Mutex::default(),
+        }
+    }
+
+    /// The graph.
+    pub fn catalog(&self) -> &Catalog {
+        &self.resolver.catalog
+    }
+
+    /// The sources that offer an operation, in configured order.
+    pub fn sources_with<'a>(
+        &'a self,
+        entity: &'a str,
+        operation: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Connector>> {
+        self.resolver
+            .fetch
+            .sources()
+            .iter()
+            .filter(move |connector| connector.operation(entity, operation).is_some())
+    }
+
+    /// The graph's object for a source, built once for a request.
+    pub fn source_object(&self, key: &Arc<str>) -> Option<Arc<Object>> {
+        let mut built = self
+            .source_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(object) = built.get(key) {
+            return Some(object.clone());
+        }
+        let object = provenance::source(self.catalog(), self.resolver.fetch.source(key)?);
+        built.insert(key.clone(), object.clone());
+        Some(object)
+    }
+}

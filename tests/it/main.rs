@@ -9,7 +9,12 @@
 
 mod auth;
 mod cache;
+mod connector_language;
+mod customer;
 mod graphiql;
 mod graphql_http;
 mod http;
+mod protocol;
+mod sandbox;
 mod support;
+mod transport;
