@@ -10,6 +10,11 @@ import { createRoot } from 'react-dom/client';
 function fetcherFor(settings) {
   return async (operation, options) => {
     const isIntrospection = operation.operationName === 'IntrospectionQuery';
+    // GraphiQL learns a tab's operation a moment after the tab is opened: a name that the document lacks is the
+    // former tab's.
+    const operationName = operation.query.includes(operation.operationName)
+      ? operation.operationName
+      : undefined;
     const response = await fetch(settings.url, {
       method: 'POST',
       headers: {
@@ -17,7 +22,7 @@ function fetcherFor(settings) {
         'Content-Type': 'application/json',
         ...(options?.headers ?? (isIntrospection ? settings.headers : undefined)),
       },
-      body: JSON.stringify(operation),
+      body: JSON.stringify({ ...operation, operationName }),
     });
     return response.json();
   };
