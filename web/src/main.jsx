@@ -6,16 +6,23 @@ import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
 // Sends one operation with the headers of the open tab. Subscriptions have their own transport.
-function fetcherFor(url) {
+// The page asks for the schema before the header editor exists, so that request takes the settings' headers.
+function fetcherFor(settings) {
   return async (operation, options) => {
-    const response = await fetch(url, {
+    const isIntrospection = operation.operationName === 'IntrospectionQuery';
+    // GraphiQL learns a tab's operation a moment after the tab is opened: a name that the document lacks is the
+    // former tab's.
+    const operationName = operation.query.includes(operation.operationName)
+      ? operation.operationName
+      : undefined;
+    const response = await fetch(settings.url, {
       method: 'POST',
       headers: {
         Accept: 'application/graphql-response+json, application/json;q=0.9',
         'Content-Type': 'application/json',
-        ...options?.headers,
+        ...(options?.headers ?? (isIntrospection ? settings.headers : undefined)),
       },
-      body: JSON.stringify(operation),
+      body: JSON.stringify({ ...operation, operationName }),
     });
     return response.json();
   };
@@ -31,12 +38,15 @@ async function open() {
     variables: example.variables ? JSON.stringify(example.variables, null, 2) : undefined,
     headers,
   }));
+  // The first tab's variables reach their editor by this property only; tabs kept from an earlier visit bring their own.
+  const isFirstVisit = localStorage.getItem('graphiql:tabState') === null;
   createRoot(document.getElementById('root')).render(
     <GraphiQL
-      fetcher={fetcherFor(settings.url)}
+      fetcher={fetcherFor(settings)}
       defaultTabs={tabs.length > 0 ? tabs : undefined}
       defaultHeaders={headers}
       initialHeaders={headers}
+      initialVariables={isFirstVisit ? tabs[0]?.variables : undefined}
       defaultEditorToolsVisibility="headers"
       isHeadersEditorEnabled
     />,

@@ -1,5 +1,8 @@
 //! What tests stand on: a real Redis, and vendors that misbehave on request.
 
+pub mod front;
 pub mod gateway;
+pub mod graph;
+pub mod node;
 pub mod redis;
 pub mod vendor;

@@ -1,0 +1,133 @@
+//! The HTTP surface in front of a small graph, on a port of its own.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tributary::{
+    auth::{AuthError, caller::Caller},
+    error::Code,
+    http::{
+        CallerCheck, Services,
+        health::{Check, Readiness},
+        router, serve,
+        settings::{GraphiqlSettings, ServerSettings},
+    },
+    telemetry,
+};
+
+use super::graph::Graph;
+
+/// The only token that the surface takes.
+pub const TOKEN: &str = "a-token-of-the-test";
+
+/// A running server; it stops with the drop.
+pub struct Front {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The engine's double.
+    pub graph: Arc<Graph>,
+    /// What `/health/ready` says.
+    pub is_ready: Arc<AtomicBool>,
+    /// Tells the server to stop.
+    pub shutdown: CancellationToken,
+    /// Ends when the server has stopped.
+    pub task: JoinHandle<()>,
+}
+
+impl Front {
+    /// Starts a server with the default settings.
+    pub async fn start() -> Self {
+        Self::start_with(ServerSettings::default(), GraphiqlSettings::default()).await
+    }
+
+    /// Starts a server.
+    pub async fn start_with(settings: ServerSettings, graphiql: GraphiqlSettings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let graph = Arc::new(Graph::new());
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let services = Services {
+            engine: graph.clone(),
+            auth: Arc::new(OneToken),
+            readiness: readiness(Arc::clone(&is_ready)),
+            metrics: telemetry::install().unwrap(),
+            graphiql,
+        };
+        let shutdown = CancellationToken::new();
+        let router = router(services, &settings);
+        let task = tokio::spawn(serve::serve(listener, router, settings, shutdown.clone()));
+        Self {
+            address,
+            graph,
+            is_ready,
+            shutdown,
+            task,
+        }
+    }
+
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A bare connection, for what no client library would send.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn readiness(is_ready: Arc<AtomicBool>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+    Arc::new(move || {
+        let is_ready = is_ready.load(Ordering::SeqCst);
+        Readiness {
+            is_ready,
+            checks: vec![Check {
+                name: "redis".into(),
+                state: if is_ready { "up" } else { "down" }.into(),
+                detail: "the shared cache".into(),
+            }],
+        }
+    })
+}
+
+struct OneToken;
+
+impl CallerCheck for OneToken {
+    fn authenticate<'a>(
+        &'a self,
+        authorization: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
+        let answer = match authorization {
+            None => Err((Code::Unauthenticated, "no token was sent")),
+            Some(value) if value.strip_prefix("Bearer ") == Some(TOKEN) => Ok(()),
+            Some(_) => Err((Code::InvalidToken, "the token is not the test's")),
+        };
+        Box::pin(async move {
+            answer.map_err(|(code, message)| AuthError {
+                code,
+                message: message.into(),
+            })?;
+            Ok(Arc::new(Caller {
+                issuer: "https://issuer.example".into(),
+                subject: "ada".into(),
+                tenant: None,
+                scopes: BTreeSet::new(),
+                roles: BTreeSet::new(),
+                expires_at: Utc::now() + TimeDelta::hours(1),
+            }))
+        })
+    }
+}
