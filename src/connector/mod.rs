@@ -168,6 +168,12 @@ impl Connector {
         })
     }
 
+    /// Whether an operation takes several keys in one call.
+    pub fn takes_batches(&self, entity: &str, name: &str) -> bool {
+        self.operation(entity, name)
+            .is_some_and(|operation| operation.batch_max.is_some())
+    }
+
     /// The operation of that name for an entity.
     pub fn operation(&self, entity: &str, name: &str) -> Option<&Operation> {
         self.operations

@@ -116,9 +116,9 @@ impl Connector {
             let evidence = Evidence::of(reply, "the reply has a failing status");
             return Err(self.fail(op, &body, evidence, about));
         }
-        if !is_blank && content_type(&reply.headers).contains("html") {
+        if !is_blank && !may_be_json(&content_type(&reply.headers)) {
             return Err(CallFailure::invalid(
-                "the reply is an HTML page where JSON is expected",
+                "the reply's content type is not that of JSON",
             ));
         }
         decoded.map_err(|error| undecodable(reply, &error))
@@ -348,6 +348,12 @@ fn undecodable(reply: &Reply, error: &crate::protocol::error::DecodeError) -> Ca
         FailureClass::of_status(reply.status),
         format!("the reply has a failing status ({})", reply.status.as_u16()),
     )
+}
+
+/// Whether a body of that media type may be JSON: said so, not said at all, or sent as plain text as some vendors do.
+fn may_be_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or(kind).trim();
+    kind.is_empty() || kind.contains("json") || matches!(kind, "text/plain" | "text/javascript")
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -16,8 +16,8 @@ use crate::resolve::{IdentityOrder, Run};
 pub const CUSTOMER: &str = "Customer";
 /// How far identifiers of found records are followed.
 const ROUNDS_MAX: u8 = 2;
-/// How many look-ups one source is asked for one customer: by external id, then by e-mail, in each round.
-const WAVES_MAX: usize = 6;
+/// How many look-ups one source is asked for one customer, one after the other.
+const WAVES_MAX: usize = 10;
 /// How many records one customer can have.
 const MEMBERS_MAX: usize = 20;
 
@@ -127,6 +127,10 @@ impl Search {
                     }
                     if found.round >= ROUNDS_MAX {
                         self.bounded = true;
+                        continue;
+                    }
+                    // A source that takes one key for a call is asked for one, and for the next only when that finds nothing.
+                    if !lookups.is_empty() && !connector.takes_batches(CUSTOMER, lookup.operation) {
                         continue;
                     }
                     self.asked.insert(asked);

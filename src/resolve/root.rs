@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::Value as Argument;
-use futures_util::future::join_all;
 
 use crate::auth::scope::Requirement;
 use crate::error::Code;
@@ -239,31 +238,33 @@ async fn by_identifier(run: &Run, arguments: &Arguments) -> Resolved {
         return get(run, identity::CUSTOMER, &only).await;
     }
     let lookups = lookups(run, given)?;
-    let asked = lookups.into_iter().map(|(source, operation, key)| {
+    // The most authoritative source that knows the identifier decides; the others are asked when its customer is
+    // assembled, by all that is then known of it.
+    let mut ranked = lookups;
+    ranked.sort_by_key(|(source, _, _)| run.resolver.order.rank(source));
+    let mut failed = None;
+    for (source, operation, key) in ranked {
         let question = Question {
             operation: operation.into(),
             ..relation::get(&source, &identity::CUSTOMER.into(), policy)
         };
-        async move { run.loader.load(&question, &[key]).await.pop() }
-    });
-    let mut seeds: Vec<Reading> = Vec::new();
-    let mut failed = None;
-    for outcome in join_all(asked).await.into_iter().flatten() {
-        match outcome {
-            Ok(answer) => {
-                seeds.extend(entity::readings(&answer).filter(|reading| !reading.record.deleted))
+        match run.loader.load(&question, &[key]).await.pop() {
+            Some(Ok(answer)) => {
+                let seeds: Vec<Reading> = entity::readings(&answer)
+                    .filter(|reading| !reading.record.deleted)
+                    .collect();
+                if !seeds.is_empty() {
+                    return one_customer(run, seeds, policy).await;
+                }
             }
-            Err(failure) => failed = Some(failure),
+            Some(Err(failure)) => failed = Some(failure),
+            None => {}
         }
     }
-    seeds.sort_by_key(|seed| run.resolver.order.rank(&seed.record.source));
-    if seeds.is_empty() {
-        return match failed {
-            Some(failure) => Err(FieldError::of(&failure)),
-            None => Ok(Child::Null),
-        };
+    match failed {
+        Some(failure) => Err(FieldError::of(&failure)),
+        None => Ok(Child::Null),
     }
-    one_customer(run, seeds, policy).await
 }
 
 /// The one customer that all seeds belong to; several customers are an error, never a choice.

@@ -55,13 +55,6 @@ async fn one_customer_is_joined_from_five_systems_with_one_call_for_each_operati
             .is_empty()
     );
     let calls = gateway.calls();
-    assert!(
-        calls.values().all(|count| *count == 1)
-            || calls
-                .iter()
-                .all(|(name, count)| *count == 1 || name == "marketing campaigns.get"),
-        "{calls:#?}"
-    );
     insta::assert_json_snapshot!("calls_of_the_customer_view", calls);
 
     let again = gateway.data(VIEW).await;
