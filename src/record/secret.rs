@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use subtle::ConstantTimeEq as _;
 
 /// A secret text, wiped from memory when dropped, whose `Debug` prints `***` so that no log can repeat it.
 ///
@@ -29,6 +30,15 @@ impl Secret {
         self.expose().is_empty()
     }
 }
+
+impl PartialEq for Secret {
+    /// Compares in constant time, so that a comparison tells nothing about how much of a secret was right.
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

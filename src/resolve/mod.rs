@@ -45,7 +45,13 @@ pub struct FieldError {
 impl FieldError {
     /// An error that no source is at fault for.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: None, operation: None, retry_after_seconds: None }
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+            operation: None,
+            retry_after_seconds: None,
+        }
     }
 
     /// The error that a failed question stands for.
@@ -72,7 +78,10 @@ pub struct IdentityOrder {
 impl IdentityOrder {
     /// The place of a source in the order; unknown sources come last.
     pub fn rank(&self, source: &str) -> usize {
-        self.sources.iter().position(|key| &**key == source).unwrap_or(usize::MAX)
+        self.sources
+            .iter()
+            .position(|key| &**key == source)
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -105,7 +114,12 @@ impl Run {
     /// Starts a request that ends at `deadline`.
     pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, deadline: Instant) -> Self {
         let loader = Loader::new(resolver.fetch.clone(), deadline);
-        Self { resolver, loader, caller, source_objects: Mutex::default() }
+        Self {
+            resolver,
+            loader,
+            caller,
+            source_objects: Mutex::default(),
+        }
     }
 
     /// The graph.
@@ -128,7 +142,10 @@ impl Run {
 
     /// The graph's object for a source, built once for a request.
     pub fn source_object(&self, key: &Arc<str>) -> Option<Arc<Object>> {
-        let mut built = self.source_objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = self
+            .source_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = built.get(key) {
             return Some(object.clone());
         }

@@ -9,6 +9,8 @@
 
 mod auth;
 mod cache;
+mod connector_language;
 mod protocol;
-mod support;
 mod sandbox;
+mod support;
+mod transport;

@@ -1,3 +1,4 @@
-//! What several test files need.
+//! What tests stand on: a real Redis, and vendors that misbehave on request.
 
 pub mod redis;
+pub mod vendor;

@@ -1,0 +1,131 @@
+//! Why a call has no reply, and why a client can't be built.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::credential::CredentialError;
+use crate::error::Code;
+
+/// The cause as the library tells it; for the log only, since it may name hosts.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call has no reply. The texts name neither host nor content; the chain of sources is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The vendor did not finish within the source's timeout.
+    #[error("the source did not answer in time")]
+    Timeout,
+    /// No connection came about.
+    #[error("the source could not be reached")]
+    ConnectFailed(#[source] Cause),
+    /// The connection ended before the reply did.
+    #[error("the source broke off its reply")]
+    Interrupted(#[source] Cause),
+    /// The headers or the body exceed their limit.
+    #[error("the source's reply is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit that was exceeded.
+        limit: usize,
+    },
+    /// The reply is not HTTP, or is compressed in a way that can't be read.
+    #[error("the source's reply is not valid HTTP")]
+    Malformed(#[source] Cause),
+    /// The breaker is open: the source failed too often of late.
+    #[error("the source is left alone after repeated failures")]
+    CircuitOpen {
+        /// When it is tried again.
+        retry_after: Duration,
+    },
+    /// Too many calls wait for the source already.
+    #[error("too many calls wait for the source")]
+    Overloaded,
+    /// The source's rate leaves no room before the deadline.
+    #[error("the source's rate limit leaves no room before the deadline")]
+    RateLimited {
+        /// When there is room again.
+        retry_after: Duration,
+    },
+    /// No token could be had.
+    #[error("no credential for the source could be obtained")]
+    CredentialUnavailable {
+        /// Why.
+        #[source]
+        cause: CredentialError,
+    },
+    /// The request's own deadline passed.
+    #[error("the request's deadline passed")]
+    DeadlineExceeded,
+    /// The address is not of the source's origin, so that no credential may be sent there.
+    #[error("the call's address is not of the source's origin")]
+    ForeignOrigin,
+}
+
+impl Failure {
+    /// The public code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Timeout => Code::SourceTimeout,
+            Self::ConnectFailed(_) | Self::Interrupted(_) | Self::CircuitOpen { .. } => {
+                Code::SourceUnavailable
+            }
+            Self::TooLarge { .. } | Self::Malformed(_) | Self::ForeignOrigin => {
+                Code::SourceInvalidResponse
+            }
+            Self::Overloaded => Code::Overloaded,
+            Self::RateLimited { .. } => Code::SourceRateLimited,
+            Self::CredentialUnavailable { cause } if cause.is_refusal() => Code::SourceUnauthorized,
+            Self::CredentialUnavailable { .. } => Code::SourceUnavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+        }
+    }
+}
+
+/// Why a client can't be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting is out of its bounds.
+    #[error("source `{name}`: {problem}")]
+    Setting {
+        /// The source.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A file of certificates or keys can't be read.
+    #[error("source `{name}`: `{}` can't be read", path.display())]
+    File {
+        /// The source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file of certificates or keys holds none.
+    #[error("source `{name}`: `{}` holds no usable certificate or key in PEM form", path.display())]
+    Pem {
+        /// The source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The credential can't be used.
+    #[error("source `{name}`: the credential can't be used")]
+    Credential {
+        /// The source.
+        name: String,
+        /// Why.
+        #[source]
+        cause: CredentialError,
+    },
+    /// The HTTP client can't be set up, for example because the machine lists no authorities.
+    #[error("source `{name}`: the HTTP client can't be set up")]
+    Client {
+        /// The source.
+        name: String,
+        /// Why.
+        #[source]
+        cause: reqwest::Error,
+    },
+}
