@@ -1,4 +1,8 @@
 //! The layers of the crate: a module uses modules of lower layers only.
+#![expect(
+    clippy::string_slice,
+    reason = "places come from searches in the same text"
+)]
 
 use std::collections::BTreeSet;
 

@@ -3,8 +3,8 @@
 //! `UPDATE_GENERATED=1 cargo test --test it generated` writes them anew.
 
 use std::env;
-use std::fs;
 use std::fmt::Write as _;
+use std::fs;
 
 use tributary::error::{Code, Owner};
 
@@ -49,7 +49,11 @@ fn errors() -> String {
             },
         );
         let (status, meaning) = (code.http_status(), code.meaning().trim());
-        writeln!(page, "| `{code}` | {status} | {retry} | {owner} | {meaning} |").unwrap();
+        writeln!(
+            page,
+            "| `{code}` | {status} | {retry} | {owner} | {meaning} |"
+        )
+        .unwrap();
     }
     page
 }
@@ -57,8 +61,8 @@ fn errors() -> String {
 const ERRORS_HEAD: &str = "\
 # Errors
 
-Every failure has a stable code. In a GraphQL answer it stands at `errors[].extensions.code`, with `source` and `operation` beside it when a
-source is at fault; in any other refusal at `error.code`. Decide by the code, never by the message.
+Every failure has a stable code at `errors[].extensions.code`, with `requestId` beside it, and `source` and `operation` when a source is at
+fault. Refusals that never reached GraphQL have the same form. Decide by the code, never by the message.
 
 * HTTP status: of a refusal that consists of this code alone. An answer with `data` is 200, whatever its `errors` say.
 * Retry: whether the same request may succeed later without a change. `extensions.retryAfterSeconds`, where present, says when.

@@ -7,9 +7,12 @@
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
+mod architecture;
 mod auth;
 mod cache;
 mod connector_language;
+mod generated;
+mod house;
 mod protocol;
 mod sandbox;
 mod support;
