@@ -34,7 +34,10 @@ impl Secret {
 impl PartialEq for Secret {
     /// Compares in constant time, so that a comparison tells nothing about how much of a secret was right.
     fn eq(&self, other: &Self) -> bool {
-        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+        self.expose()
+            .as_bytes()
+            .ct_eq(other.expose().as_bytes())
+            .into()
     }
 }
 
