@@ -6,7 +6,9 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 
+use tributary::config::reference;
 use tributary::error::{Code, Owner};
+use tributary::schema::{load::load_shipped, sdl};
 
 use super::support::source::root;
 
@@ -35,6 +37,17 @@ pub fn guard(path: &str, contents: &str) {
 #[test]
 fn the_table_of_errors_is_up_to_date() {
     guard("docs/errors.md", &errors());
+}
+
+#[test]
+fn the_manual_of_the_configuration_is_up_to_date() {
+    guard("docs/configuration.md", &reference::render());
+}
+
+#[test]
+fn the_printed_schema_is_up_to_date() {
+    let catalog = load_shipped().unwrap();
+    guard("docs/schema.graphql", &sdl::print(&catalog));
 }
 
 fn errors() -> String {
