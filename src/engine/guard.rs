@@ -170,8 +170,16 @@ pub fn count(document: &ExecutableDocument, limits: &DocumentLimits) -> Result<(
 }
 
 fn check(size: Size, limits: &DocumentLimits) -> Result<(), TooMuch> {
-    bound("too many fields, fragments written out", size.fields, limits.fields_max)?;
-    bound("too deep selections", u64::from(size.depth), u64::from(limits.depth_max))?;
+    bound(
+        "too many fields, fragments written out",
+        size.fields,
+        limits.fields_max,
+    )?;
+    bound(
+        "too deep selections",
+        u64::from(size.depth),
+        u64::from(limits.depth_max),
+    )?;
     let max = u64::from(limits.introspection_max);
     bound("too deep introspection", u64::from(size.introspection), max)
 }
