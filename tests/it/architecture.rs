@@ -1,8 +1,4 @@
 //! The layers of the crate: a module uses modules of lower layers only.
-#![expect(
-    clippy::string_slice,
-    reason = "places come from searches in the same text"
-)]
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,4 @@
 //! The rules of the house that no compiler knows: sizes, names, and that nothing points nowhere.
-#![expect(
-    clippy::string_slice,
-    reason = "places come from searches in the same text"
-)]
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 

@@ -1,8 +1,4 @@
 //! Reads the repository's own text: Rust files with comments and literals blanked, and every other file.
-#![expect(
-    clippy::string_slice,
-    reason = "places come from searches in the same text"
-)]
 
 use std::fs;
 use std::ops::Range;
