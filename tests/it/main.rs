@@ -13,6 +13,7 @@ mod architecture;
 mod auth;
 mod cache;
 mod connector_language;
+mod customer;
 mod generated;
 mod house;
 mod protocol;
