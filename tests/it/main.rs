@@ -17,6 +17,7 @@ mod customer;
 mod generated;
 mod house;
 mod protocol;
+mod readme;
 mod sandbox;
 mod support;
 mod transport;
