@@ -10,6 +10,7 @@ use crate::config::section::auth as section;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
 use crate::http::settings::{Example, GraphiqlSettings, ServerSettings};
+use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
 /// Which categories of source anchor and win, unless the configuration says so by name.
@@ -57,6 +58,7 @@ pub fn document_limits(config: &Config) -> DocumentLimits {
     DocumentLimits {
         fields_max: u64::from(config.limits.fields),
         depth_max: config.limits.depth,
+        cost_max: u64::from(config.limits.complexity),
         ..DocumentLimits::default()
     }
 }
@@ -96,7 +98,18 @@ pub fn identity(config: &Config, connectors: &[Connector]) -> IdentityOrder {
             .map(|key| key.as_str().into())
             .collect()
     };
-    IdentityOrder { anchors, sources }
+    let blocked = config
+        .identity
+        .blocked_addresses
+        .iter()
+        .filter_map(|address| match_key(address))
+        .collect();
+    IdentityOrder {
+        anchors,
+        sources,
+        roles: config.identity.role_addresses.clone(),
+        blocked,
+    }
 }
 
 /// The server's settings.

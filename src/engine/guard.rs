@@ -24,6 +24,8 @@ pub struct DocumentLimits {
     pub directives_max: usize,
     /// Lists of introspection nested in each other, which multiply.
     pub introspection_max: u32,
+    /// Cost of a query: each field counts one for each object it can be asked on, with lists as long as their pages.
+    pub cost_max: u64,
     /// Errors in an answer.
     pub errors_max: usize,
 }
@@ -38,6 +40,7 @@ impl Default for DocumentLimits {
             depth_max: 24,
             directives_max: 128,
             introspection_max: 3,
+            cost_max: 20_000,
             errors_max: 100,
         }
     }

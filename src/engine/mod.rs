@@ -128,6 +128,14 @@ impl Engine {
         }
         .plan(&operation.node)
         .ok_or_else(|| Refusal::of(Code::Internal, "the graph has no query root"))?;
+        let cost = plan::cost(catalog, &plan.root, 1);
+        if cost > self.limits.cost_max {
+            let message = format!(
+                "the query can cost {cost}, and at most {} is allowed",
+                self.limits.cost_max
+            );
+            return Err(Refusal::of(Code::LimitExceeded, message));
+        }
         let introspection = self
             .introspect(request, &document, operation, &plan)
             .await?;

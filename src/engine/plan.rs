@@ -301,6 +301,38 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// What a plan can cost: each field counts one for each object that it can be asked on, with lists as long as the pages
+/// asked for.
+pub fn cost(catalog: &Catalog, planned: &[Planned], objects: u64) -> u64 {
+    planned.iter().fold(0, |total: u64, planned| {
+        let Kind::Field(field) = &planned.kind else {
+            return total.saturating_add(objects);
+        };
+        let page = match field.arguments.get("first") {
+            Some(Value::Number(number)) => number.as_u64().unwrap_or(1).max(1),
+            _ => 1,
+        };
+        let is_connection = field.at.definition(catalog).is_some_and(|def| {
+            def.arguments
+                .iter()
+                .any(|argument| &*argument.name == "first")
+        });
+        let inner = if is_connection {
+            objects.saturating_mul(page)
+        } else {
+            objects
+        };
+        let below = field
+            .selection
+            .values()
+            .map(|planned| cost(catalog, planned, inner))
+            .max();
+        total
+            .saturating_add(objects)
+            .saturating_add(below.unwrap_or(0))
+    })
+}
+
 /// Names of the graph's fields that are selected on a type.
 pub fn selected<'c>(catalog: &'c Catalog, planned: &[Planned]) -> Vec<&'c str> {
     planned

@@ -8,10 +8,9 @@ use futures_util::future::join_all;
 use crate::connector::Connector;
 use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Outcome, Question, ReadPolicy};
-use crate::record::email;
 use crate::record::{Identifier, IdentifierKind, Reading, Record, Trust};
-use crate::resolve::Run;
 use crate::resolve::item::{Cluster, Member};
+use crate::resolve::{IdentityOrder, Run};
 
 /// The entity that is linked.
 pub const CUSTOMER: &str = "Customer";
@@ -108,7 +107,12 @@ impl Search {
     }
 
     /// The look-ups that this source should make next: the strongest kind that was not tried yet.
-    fn next_lookups(&mut self, index: usize, connector: &Connector) -> Vec<Lookup> {
+    fn next_lookups(
+        &mut self,
+        index: usize,
+        connector: &Connector,
+        order: &IdentityOrder,
+    ) -> Vec<Lookup> {
         let source = &connector.source;
         if self.has(source) || self.held.contains(source) {
             return Vec::new();
@@ -116,7 +120,7 @@ impl Search {
         for kind in [IdentifierKind::ExternalId, IdentifierKind::Email] {
             let mut lookups = Vec::new();
             for found in &self.members {
-                for mut lookup in candidates(&found.member.reading.record, connector, kind) {
+                for mut lookup in candidates(&found.member.reading.record, connector, kind, order) {
                     let asked = (source.clone(), lookup.operation, lookup.key.clone());
                     if self.asked.contains(&asked) {
                         continue;
@@ -152,6 +156,14 @@ impl Search {
         };
         members.sort_by_key(rank);
         let mut statuses = self.statuses;
+        for connector in run.resolver.fetch.sources() {
+            let asked = statuses
+                .iter()
+                .any(|status| status.source == connector.source);
+            if !asked && connector.operations_of(CUSTOMER).next().is_some() {
+                statuses.push(SourceStatus::new(connector.source.clone(), "SKIPPED"));
+            }
+        }
         statuses.sort_by_key(|status| run.resolver.order.rank(&status.source));
         Cluster {
             members,
@@ -163,7 +175,12 @@ impl Search {
 }
 
 /// The look-ups by which a record's identifiers can find its counterpart in a source.
-fn candidates(record: &Record, connector: &Connector, kind: IdentifierKind) -> Vec<Lookup> {
+fn candidates(
+    record: &Record,
+    connector: &Connector,
+    kind: IdentifierKind,
+    order: &IdentityOrder,
+) -> Vec<Lookup> {
     let lookup = |operation, key: &Arc<str>, method, matched: Identifier| Lookup {
         search: 0,
         operation,
@@ -208,7 +225,7 @@ fn candidates(record: &Record, connector: &Connector, kind: IdentifierKind) -> V
         IdentifierKind::Email => {
             let emails = record.identifiers.iter().filter(|known| known.kind == kind);
             for known in
-                emails.filter(|known| offers("byEmail") && !email::is_shared(&known.normalized))
+                emails.filter(|known| offers("byEmail") && !order.never_links(&known.normalized))
             {
                 found.push(lookup("byEmail", &known.normalized, "EMAIL", known.clone()));
             }
@@ -234,7 +251,7 @@ fn plan_wave(run: &Run, searches: &mut [Search]) -> Wave {
     let mut wave = Wave::new();
     for connector in run.resolver.fetch.sources() {
         for (index, search) in searches.iter_mut().enumerate() {
-            let lookups = search.next_lookups(index, connector);
+            let lookups = search.next_lookups(index, connector, &run.resolver.order);
             if !lookups.is_empty() {
                 wave.entry(connector.source.clone())
                     .or_default()
@@ -292,7 +309,11 @@ fn judge(run: &Run, searches: &mut [Search], answers: &Answers, kind: &str) {
             &mut search.statuses,
             SourceStatus::of(&answers.source, outcome),
         );
-        let Ok(answer) = outcome else { continue };
+        let Ok(answer) = outcome else {
+            // A source that fails is not asked again for this customer: one timeout is enough.
+            search.held.insert(answers.source.clone());
+            continue;
+        };
         for record in &answer.group.records {
             let reading = Reading {
                 record: record.clone(),

@@ -126,6 +126,15 @@ fn with_sources(run: &Run, item: Value, sources: Vec<Value>, primary_seen: &mut 
     {
         *place = Value::List(sources.into());
     }
+    if let (Some(key), Some(slot)) = (
+        run.catalog()
+            .read(object, "normalized")
+            .and_then(Value::as_text),
+        def.field("shared").map(|field| field.slot),
+    ) && let Some(place) = changed.slots.get_mut(slot)
+    {
+        *place = Value::Bool(run.resolver.order.is_shared(key));
+    }
     if let Some(slot) = def.field("primary").map(|field| field.slot)
         && let Some(place) = changed.slots.get_mut(slot)
         && *place == Value::Bool(true)

@@ -24,6 +24,7 @@ use crate::error::Code;
 use crate::fetch::loader::Loader;
 use crate::fetch::status::{code_of, message_of};
 use crate::fetch::{Failure, Fetch};
+use crate::record::email;
 use crate::record::value::Object;
 use crate::schema::Catalog;
 
@@ -73,9 +74,28 @@ pub struct IdentityOrder {
     pub anchors: Vec<Arc<str>>,
     /// All source keys in the order in which their values win.
     pub sources: Vec<Arc<str>>,
+    /// Local parts that several people share, beside the usual ones.
+    pub roles: Vec<String>,
+    /// Match keys that link nothing.
+    pub blocked: Vec<String>,
 }
 
 impl IdentityOrder {
+    /// Whether an e-mail match key belongs to several people.
+    pub fn is_shared(&self, key: &str) -> bool {
+        let local = key.split('@').next().unwrap_or(key);
+        email::is_shared(key)
+            || self
+                .roles
+                .iter()
+                .any(|role| role.eq_ignore_ascii_case(local))
+    }
+
+    /// Whether an e-mail match key may never link records.
+    pub fn never_links(&self, key: &str) -> bool {
+        self.is_shared(key) || self.blocked.iter().any(|blocked| blocked == key)
+    }
+
     /// The place of a source in the order; unknown sources come last.
     pub fn rank(&self, source: &str) -> usize {
         self.sources

@@ -171,7 +171,7 @@ fn lookups(
         let key = email::match_key(&address).ok_or_else(|| {
             refuse("`identifier.email` is not an address that can identify a customer")
         })?;
-        if email::is_shared(&key) {
+        if run.resolver.order.never_links(&key) {
             return Err(refuse(
                 "`identifier.email` is a shared mailbox, which identifies nobody",
             ));
