@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::Environment;
-use crate::connector::Connector;
+use crate::connector::{Connector, check};
 use crate::schema::Catalog;
 use crate::schema::load::{SchemaProblem, SchemaText, load as load_schema};
+use crate::transport::retry::Surroundings;
 
 /// Everything a gateway is made of.
 #[derive(Debug)]
@@ -118,8 +119,28 @@ fn connectors(
     environment: &Environment,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Connector> {
-    let _ = (texts, catalog, environment, diagnostics);
-    Vec::new()
+    let mut compiled = Vec::new();
+    for text in texts {
+        let found = check::check(&text.file, &text.text, catalog, environment, diagnostics);
+        compiled.extend(found.map(|found| (text.file.clone(), found)));
+    }
+    let named: Vec<_> = compiled
+        .iter()
+        .map(|(file, found)| (file.clone(), found))
+        .collect();
+    check::check_keys(&named, diagnostics);
+    let mut connectors = Vec::new();
+    for (file, compiled) in compiled {
+        match Connector::new(compiled, Surroundings::real()) {
+            Ok(connector) => connectors.push(connector),
+            Err(error) => {
+                let message = format!("The source's client can't be made: {error}.");
+                let problem = Diagnostic::error("client", &file, Place::START, message);
+                diagnostics.push(problem);
+            }
+        }
+    }
+    connectors
 }
 
 /// Reads a file, or says why it can't be read.

@@ -1,177 +1,221 @@
-//! Sources as connector files describe them. (Interface draft.)
+//! Sources as connector files describe them: read, checked and compiled at load, and asked at run time.
+//!
+//! [`check`] reads a file and tells all that is wrong with it; what it gives is compiled and needs no further checks. A
+//! [`Connector`] joins it with the client that sends its calls.
 
+pub mod check;
+mod compile;
+mod convert;
+pub mod failure;
 pub mod language;
+mod load;
+mod map;
+pub mod operation;
+mod page;
+mod render;
+mod reply;
+pub mod spec;
+mod written;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::record::Record;
+use chrono::{DateTime, Utc};
+use url::Url;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureClass {
-    Unauthorized,
-    Forbidden,
-    RateLimited,
-    Timeout,
-    Unavailable,
-    InvalidResponse,
-    Rejected,
-    NotFound,
-    Unsupported,
-    Skipped,
-}
+use crate::connector::failure::Refusal;
+use crate::connector::map::RecordMap;
+use crate::connector::operation::Operation;
+use crate::connector::spec::Protocol;
+use crate::record::{Record, Trust};
+use crate::transport::client::SourceClient;
+use crate::transport::failure::BuildError;
+use crate::transport::health::{FailureClass as CallClass, HealthState};
+use crate::transport::retry::Surroundings;
+use crate::transport::settings::SourceSettings;
 
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{detail}")]
-pub struct CallFailure {
-    pub class: FailureClass,
-    pub retry_after: Option<Duration>,
-    pub vendor_code: Option<String>,
-    pub detail: String,
-}
-
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    pub reason: String,
-}
-
-#[derive(Debug, Clone, Default)]
+/// What a question asks beside its keys.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ask {
+    /// Values of filters that the operation pushes down.
     pub filter: Vec<(Arc<str>, serde_json::Value)>,
+    /// An order that the operation offers, and whether descending.
     pub sort: Option<(Arc<str>, bool)>,
+    /// How many records a page of a list should have; 0 leaves it to the operation.
     pub size: usize,
 }
 
-#[derive(Debug, Clone, Default)]
+/// What was found for one key.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeyResult {
+    /// The records, in the source's order.
     pub records: Vec<Arc<Record>>,
+    /// Whether reading stopped at the operation's limits.
     pub truncated: bool,
+    /// Records that were left out.
     pub refused: Vec<Refusal>,
+    /// The exact count, when the source tells it.
     pub total: Option<u64>,
 }
 
-#[derive(Debug, Clone, Default)]
+/// One page of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPage {
+    /// The records, in the source's order.
     pub records: Vec<Arc<Record>>,
+    /// Where the next page starts; none on the last page.
     pub next: Option<String>,
+    /// The exact count, when the source tells it.
     pub total: Option<u64>,
+    /// Records that were left out.
     pub refused: Vec<Refusal>,
+    /// How long the source took.
     pub latency: Duration,
 }
 
-#[derive(Debug)]
-pub struct Operation {
-    pub entity: Arc<str>,
-    pub name: Arc<str>,
-    pub batch_max: Option<usize>,
-    pub fresh: Duration,
-    pub stale: Duration,
-    pub not_found: Duration,
-    pub filters: Vec<PushedFilter>,
-    pub sorts: Vec<(Arc<str>, bool)>,
-    pub sorted: Option<(Arc<str>, bool)>,
-}
-
-impl Operation {
-    /// Whether the source can evaluate this value of the filter (an enum value may have no counterpart there).
-    pub fn can_push(&self, name: &str, value: &serde_json::Value) -> bool {
-        let _ = (name, value);
-        true
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct PushedFilter {
-    pub name: Arc<str>,
-    pub partial: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Protocol {
-    Rest,
-    Soap,
-    Graphql,
-}
-impl Protocol {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rest => "REST",
-            Self::Soap => "SOAP",
-            Self::Graphql => "GRAPHQL",
-        }
-    }
-}
-
-/// Health in the graph's words.
-#[derive(Debug)]
+/// How a source fares, in the graph's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceHealth {
+    /// `SourceHealthState`.
     pub state: &'static str,
-    pub since: chrono::DateTime<chrono::Utc>,
-    pub last_success_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// Since when the state holds.
+    pub since: DateTime<Utc>,
+    /// When a call last succeeded.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// `SourceResultState` of the last failure.
     pub last_failure: Option<&'static str>,
+    /// How many calls the vendor says are left.
     pub rate_limit_remaining: Option<u64>,
-    pub rate_limit_reset_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// When the vendor's limit starts afresh.
+    pub rate_limit_reset_at: Option<DateTime<Utc>>,
 }
 
+/// A connector file that was read without errors.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Key of the source.
+    pub source: Arc<str>,
+    /// Name for people.
+    pub name: Arc<str>,
+    /// The vendor's product.
+    pub vendor: Arc<str>,
+    /// `SourceCategory` of the graph.
+    pub category: Arc<str>,
+    /// What the vendor speaks.
+    pub protocol: Protocol,
+    /// Digest of all that mapped records depend on; part of every cache key.
+    pub digest: Arc<str>,
+    /// How the source is called.
+    pub settings: SourceSettings,
+    operations: Vec<Operation>,
+    maps: BTreeMap<Arc<str>, RecordMap>,
+    /// The sources that keys of links belong to, where it is another one: entity, link, source.
+    foreign_links: Vec<(Arc<str>, Arc<str>, Arc<str>)>,
+    external_namespace: Option<Arc<str>>,
+    email_trust: Trust,
+    zone: Option<Arc<str>>,
+}
+
+/// A source that can be asked.
 #[derive(Debug)]
 pub struct Connector {
+    /// Key of the source.
     pub source: Arc<str>,
+    /// Name for people.
     pub name: Arc<str>,
+    /// The vendor's product.
     pub vendor: Arc<str>,
+    /// `SourceCategory` of the graph.
     pub category: Arc<str>,
+    /// What the vendor speaks.
     pub protocol: Protocol,
+    /// Digest of all that mapped records depend on; part of every cache key.
     pub digest: Arc<str>,
+    /// What the source can do.
     pub operations: Vec<Operation>,
-    /// The namespace (source key) of the external ids that this source's customers store and `byExternalId` looks up.
+    /// The namespace of the external ids that this source's customers store and `byExternalId` looks up.
     pub external_namespace: Option<Arc<str>>,
     /// Who vouches for this source's e-mail addresses.
-    pub email_trust: crate::record::Trust,
+    pub email_trust: Trust,
+    maps: BTreeMap<Arc<str>, RecordMap>,
+    foreign_links: Vec<(Arc<str>, Arc<str>, Arc<str>)>,
+    zone: Option<Arc<str>>,
+    url: Url,
+    client: SourceClient,
+    surroundings: Surroundings,
 }
 
 impl Connector {
-    /// Key of the source that a link's keys belong to.
-    pub fn link_source(&self, entity: &str, link: &str) -> Arc<str> {
-        let _ = (entity, link);
-        self.source.clone()
+    /// Joins a compiled file with a client of its own; reads the files that `tls` names, and connects nowhere.
+    pub fn new(compiled: Compiled, surroundings: Surroundings) -> Result<Self, BuildError> {
+        Ok(Self {
+            url: compiled.settings.url.clone(),
+            client: SourceClient::new(compiled.settings, surroundings)?,
+            source: compiled.source,
+            name: compiled.name,
+            vendor: compiled.vendor,
+            category: compiled.category,
+            protocol: compiled.protocol,
+            digest: compiled.digest,
+            operations: compiled.operations,
+            external_namespace: compiled.external_namespace,
+            email_trust: compiled.email_trust,
+            maps: compiled.maps,
+            foreign_links: compiled.foreign_links,
+            zone: compiled.zone,
+            surroundings,
+        })
     }
-    pub fn operations_of<'a>(&'a self, entity: &'a str) -> impl Iterator<Item = &'a Operation> {
-        self.operations
-            .iter()
-            .filter(move |op| &*op.entity == entity)
-    }
-    pub fn health(&self) -> SourceHealth {
-        SourceHealth {
-            state: "HEALTHY",
-            since: chrono::Utc::now(),
-            last_success_at: None,
-            last_failure: None,
-            rate_limit_remaining: None,
-            rate_limit_reset_at: None,
-        }
-    }
+
+    /// The operation of that name for an entity.
     pub fn operation(&self, entity: &str, name: &str) -> Option<&Operation> {
         self.operations
             .iter()
             .find(|op| &*op.entity == entity && &*op.name == name)
     }
-    pub async fn load(
-        &self,
-        op: &Operation,
-        keys: &[Arc<str>],
-        ask: &Ask,
-        deadline: Instant,
-    ) -> Result<Vec<KeyResult>, CallFailure> {
-        let _ = (op, keys, ask, deadline);
-        Ok(Vec::new())
+
+    /// What the source can do for an entity.
+    pub fn operations_of<'a>(&'a self, entity: &'a str) -> impl Iterator<Item = &'a Operation> {
+        self.operations
+            .iter()
+            .filter(move |op| &*op.entity == entity)
     }
-    pub async fn page(
-        &self,
-        op: &Operation,
-        position: Option<&str>,
-        ask: &Ask,
-        deadline: Instant,
-    ) -> Result<ListPage, CallFailure> {
-        let _ = (op, position, ask, deadline);
-        Ok(ListPage::default())
+
+    /// Key of the source that the keys of a link belong to: this one unless the file says otherwise.
+    pub fn link_source(&self, entity: &str, link: &str) -> Arc<str> {
+        self.foreign_links
+            .iter()
+            .find(|(of, name, _)| &**of == entity && &**name == link)
+            .map_or_else(|| self.source.clone(), |(_, _, source)| source.clone())
+    }
+
+    /// The vendor's name for the objects of an entity.
+    pub fn remote_type(&self, entity: &str) -> Option<&Arc<str>> {
+        self.maps.get(entity).map(|map| &map.remote_type)
+    }
+
+    /// How the source fares.
+    pub fn health(&self) -> SourceHealth {
+        let health = self.client.health();
+        SourceHealth {
+            state: match health.state {
+                HealthState::Healthy => "HEALTHY",
+                HealthState::Degraded => "DEGRADED",
+                HealthState::Down => "DOWN",
+                HealthState::Unauthorized => "UNAUTHORIZED",
+            },
+            since: health.since,
+            last_success_at: health.last_success_at,
+            last_failure: health.last_failure.map(|(class, _)| match class {
+                CallClass::Timeout => "TIMEOUT",
+                CallClass::Unreachable | CallClass::ServerError => "UNAVAILABLE",
+                CallClass::RateLimited => "RATE_LIMITED",
+                CallClass::Unauthorized => "UNAUTHORIZED",
+                CallClass::InvalidReply => "INVALID_RESPONSE",
+            }),
+            rate_limit_remaining: health.rate_limit_remaining,
+            rate_limit_reset_at: health.rate_limit_reset_at,
+        }
     }
 }

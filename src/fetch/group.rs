@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::value::{CodecError, Stored};
-use crate::connector::{Ask, KeyResult, ListPage, Refusal};
+use crate::connector::failure::Refusal;
+use crate::connector::{Ask, KeyResult, ListPage};
 use crate::record::Record;
 
 const REASONS_MAX: usize = 5;

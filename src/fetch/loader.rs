@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::connector::FailureClass;
+use crate::connector::failure::FailureClass;
 use crate::fetch::{Failure, Fetch, Outcome, Question};
 
 type Batch = Shared<BoxFuture<'static, Arc<BTreeMap<Arc<str>, Outcome>>>>;

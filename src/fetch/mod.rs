@@ -17,7 +17,9 @@ use crate::cache::entry::{Entry, Lifetime, State};
 use crate::cache::flight::Flights;
 use crate::cache::key::Key;
 use crate::cache::{Cache, clock::Clock};
-use crate::connector::{Ask, CallFailure, Connector, FailureClass, Operation};
+use crate::connector::failure::{CallFailure, FailureClass};
+use crate::connector::operation::Operation;
+use crate::connector::{Ask, Connector};
 use crate::fetch::group::Group;
 use crate::record::Age;
 

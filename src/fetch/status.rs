@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::connector::FailureClass;
+use crate::connector::failure::FailureClass;
 use crate::error::Code;
 use crate::fetch::{Failure, Outcome, Reading};
 use crate::record::Age;

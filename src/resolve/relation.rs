@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_graphql::Value as Argument;
 use futures_util::future::join_all;
 
-use crate::connector::{Ask, Connector, Operation};
+use crate::connector::operation::Operation;
+use crate::connector::{Ask, Connector};
 use crate::fetch::group::write_ask;
 use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Outcome, Question, ReadPolicy};

@@ -11,7 +11,7 @@ pub mod expression;
 pub mod filter;
 pub mod path;
 pub mod request;
-mod scan;
+pub(crate) mod scan;
 pub mod template;
 mod value;
 pub mod xml;

@@ -1,0 +1,142 @@
+//! Why a source gave no answer, and why a record of an answer was refused.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::connector::spec::ClassSpec;
+use crate::error::Code;
+use crate::transport::failure::Failure;
+
+/// Class of a failed call; the failure states of the graph's `SourceResultState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// The source rejected our credential.
+    Unauthorized,
+    /// The source accepted the credential and refused the operation.
+    Forbidden,
+    /// The source's rate limit or quota is used up.
+    RateLimited,
+    /// The source did not answer in time.
+    Timeout,
+    /// The source could not be reached or is broken.
+    Unavailable,
+    /// The answer does not fit the connector file.
+    InvalidResponse,
+    /// The source rejected the request as wrong.
+    Rejected,
+    /// The source says that there is no such thing, where that is a failure.
+    NotFound,
+    /// The connector file does not offer this.
+    Unsupported,
+    /// The source was not asked.
+    Skipped,
+}
+
+impl FailureClass {
+    /// The public code of a failure of this class.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Unauthorized => Code::SourceUnauthorized,
+            Self::Forbidden => Code::SourceForbidden,
+            Self::RateLimited => Code::SourceRateLimited,
+            Self::Timeout => Code::SourceTimeout,
+            Self::Unavailable | Self::Skipped => Code::SourceUnavailable,
+            Self::InvalidResponse => Code::SourceInvalidResponse,
+            Self::Rejected | Self::NotFound => Code::SourceRejected,
+            Self::Unsupported => Code::SourceUnsupported,
+        }
+    }
+
+    /// What a status means when nothing else is said.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 | 410 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            429 => Self::RateLimited,
+            400..=499 => Self::Rejected,
+            500..=599 => Self::Unavailable,
+            _ => Self::InvalidResponse,
+        }
+    }
+}
+
+impl From<ClassSpec> for FailureClass {
+    fn from(class: ClassSpec) -> Self {
+        match class {
+            ClassSpec::Unauthorized => Self::Unauthorized,
+            ClassSpec::Forbidden => Self::Forbidden,
+            ClassSpec::RateLimited | ClassSpec::Quota => Self::RateLimited,
+            ClassSpec::Timeout => Self::Timeout,
+            ClassSpec::Unavailable => Self::Unavailable,
+            ClassSpec::InvalidResponse => Self::InvalidResponse,
+            ClassSpec::Rejected => Self::Rejected,
+            ClassSpec::NotFound => Self::NotFound,
+        }
+    }
+}
+
+/// A failed call. Its text is for the log: it names neither hosts nor content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct CallFailure {
+    /// What callers are told.
+    pub class: FailureClass,
+    /// When to try again, when the source says so.
+    pub retry_after: Option<Duration>,
+    /// The vendor's own code.
+    pub vendor_code: Option<String>,
+    /// What happened.
+    pub detail: String,
+}
+
+impl CallFailure {
+    /// A failure without more to tell.
+    pub(crate) fn new(class: FailureClass, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            retry_after: None,
+            vendor_code: None,
+            detail: detail.into(),
+        }
+    }
+
+    /// A reply that does not fit the connector file.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(FailureClass::InvalidResponse, detail)
+    }
+}
+
+impl From<Failure> for CallFailure {
+    fn from(failure: Failure) -> Self {
+        let (class, retry_after) = match &failure {
+            Failure::Timeout | Failure::DeadlineExceeded => (FailureClass::Timeout, None),
+            Failure::ConnectFailed(_) | Failure::Interrupted(_) => {
+                (FailureClass::Unavailable, None)
+            }
+            Failure::TooLarge { .. } | Failure::Malformed(_) | Failure::ForeignOrigin => {
+                (FailureClass::InvalidResponse, None)
+            }
+            Failure::CircuitOpen { retry_after } => (FailureClass::Skipped, Some(*retry_after)),
+            Failure::Overloaded => (FailureClass::RateLimited, None),
+            Failure::RateLimited { retry_after } => (FailureClass::RateLimited, Some(*retry_after)),
+            Failure::CredentialUnavailable { cause } if cause.is_refusal() => {
+                (FailureClass::Unauthorized, None)
+            }
+            Failure::CredentialUnavailable { .. } => (FailureClass::Unavailable, None),
+        };
+        Self {
+            retry_after,
+            ..Self::new(class, failure.to_string())
+        }
+    }
+}
+
+/// A record that was left out because it does not hold what the graph or the connector file promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which source, operation and field, and what is wrong; never the value itself.
+    pub reason: String,
+}
