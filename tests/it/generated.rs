@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use tributary::config::reference;
+use tributary::connector::check;
 use tributary::error::{Code, Owner};
 use tributary::schema::{load::load_shipped, sdl};
 
@@ -42,6 +43,12 @@ fn the_table_of_errors_is_up_to_date() {
 #[test]
 fn the_manual_of_the_configuration_is_up_to_date() {
     guard("docs/configuration.md", &reference::render());
+}
+
+#[test]
+fn the_json_schema_of_connector_files_is_up_to_date() {
+    let schema = serde_json::to_string_pretty(&check::connector_schema()).unwrap();
+    guard("connectors/connector.schema.json", &format!("{schema}\n"));
 }
 
 #[test]
