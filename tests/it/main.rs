@@ -4,17 +4,23 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
+mod architecture;
 mod auth;
 mod cache;
 mod connector_language;
 mod customer;
+mod generated;
 mod graphiql;
 mod graphql_http;
+mod house;
 mod http;
 mod protocol;
+mod readme;
 mod sandbox;
 mod support;
 mod transport;

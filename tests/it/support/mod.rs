@@ -5,4 +5,5 @@ pub mod gateway;
 pub mod graph;
 pub mod node;
 pub mod redis;
+pub mod source;
 pub mod vendor;
