@@ -239,7 +239,7 @@ pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, Fie
         for id in ids.into_iter().filter(|id| id.entity != identity::CUSTOMER) {
             of_link
                 .entry(id.source.into())
-                .or_insert_with(BTreeSet::new)
+                .or_default()
                 .insert(id.remote_id.into());
         }
         for customer in entity::customers(run, &customers, ReadPolicy::CacheFirst).await? {
@@ -247,7 +247,7 @@ pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, Fie
                 let record = &reading.record;
                 of_link
                     .entry(record.source.clone())
-                    .or_insert_with(BTreeSet::new)
+                    .or_default()
                     .insert(record.remote_id.clone());
             }
         }

@@ -156,74 +156,85 @@ fn sources(run: &Run, categories: Option<&[String]>) -> Value {
     Value::List(objects.collect())
 }
 
-/// The look-ups that an identifier stands for: source, operation, key.
-fn lookups(
-    run: &Run,
-    given: &Argument,
-) -> Result<Vec<(Arc<str>, &'static str, Arc<str>)>, FieldError> {
+/// A look-up: source, operation, key.
+type Lookup = (Arc<str>, &'static str, Arc<str>);
+
+fn refuse(message: &str) -> FieldError {
+    FieldError::new(Code::InvalidArgument, message)
+}
+
+/// The look-ups that an identifier stands for.
+fn lookups(run: &Run, given: &Argument) -> Result<Vec<Lookup>, FieldError> {
     let Argument::Object(given) = given else {
         return Ok(Vec::new());
     };
-    let refuse = |message: &str| FieldError::new(Code::InvalidArgument, message);
-    let mut found = Vec::new();
     if let Some(address) = given.get("email").and_then(text) {
-        let key = email::match_key(&address).ok_or_else(|| {
-            refuse("`identifier.email` is not an address that can identify a customer")
-        })?;
-        if run.resolver.order.never_links(&key) {
-            return Err(refuse(
-                "`identifier.email` is a shared mailbox, which identifies nobody",
-            ));
-        }
-        for connector in run.sources_with(identity::CUSTOMER, "byEmail") {
-            found.push((connector.source.clone(), "byEmail", key.as_str().into()));
-        }
+        return by_email(run, &address);
     }
-    if let Some(Argument::Object(external)) = given.get("externalId") {
-        let namespace = external.get("namespace").and_then(text).unwrap_or_default();
-        let value: Arc<str> = external
-            .get("value")
-            .and_then(text)
-            .unwrap_or_default()
-            .trim()
-            .into();
-        for connector in run
-            .sources_with(identity::CUSTOMER, "get")
-            .filter(|connector| *connector.source == *namespace)
-        {
-            found.push((connector.source.clone(), "get", value.clone()));
-        }
-        let stores = |namespace: &str| {
-            run.sources_with(identity::CUSTOMER, "byExternalId")
-                .filter(|connector| connector.external_namespace.as_deref() == Some(namespace))
-                .map(|connector| connector.source.clone())
-                .collect::<Vec<_>>()
-        };
-        found.extend(
-            stores(&namespace)
-                .into_iter()
-                .map(|source| (source, "byExternalId", value.clone())),
-        );
-        if found.is_empty() {
-            return Err(refuse(
-                "`identifier.externalId.namespace` is known to no source",
-            ));
-        }
+    if let Some(external) = given.get("externalId") {
+        return by_external_id(run, external);
     }
-    if let Some(Argument::Object(record)) = given.get("record") {
-        let source = record.get("sourceKey").and_then(text).unwrap_or_default();
-        let Some(connector) = run
-            .sources_with(identity::CUSTOMER, "get")
-            .find(|found| *found.source == *source)
-        else {
-            return Err(refuse(
-                "`identifier.record.sourceKey` names no source that has customers",
-            ));
-        };
-        let id = record.get("remoteId").and_then(text).unwrap_or_default();
-        found.push((connector.source.clone(), "get", id.into()));
+    match given.get("record") {
+        Some(record) => by_record(run, record),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn by_email(run: &Run, address: &str) -> Result<Vec<Lookup>, FieldError> {
+    let key: Arc<str> = email::match_key(address)
+        .ok_or_else(|| refuse("`identifier.email` is not an address that can identify a customer"))?
+        .into();
+    if run.resolver.order.never_links(&key) {
+        return Err(refuse(
+            "`identifier.email` is a shared mailbox, which identifies nobody",
+        ));
+    }
+    let sources = run.sources_with(identity::CUSTOMER, "byEmail");
+    Ok(sources
+        .map(|connector| (connector.source.clone(), "byEmail", key.clone()))
+        .collect())
+}
+
+fn by_external_id(run: &Run, external: &Argument) -> Result<Vec<Lookup>, FieldError> {
+    let namespace = member(external, "namespace");
+    let value: Arc<str> = member(external, "value").trim().into();
+    let issuer = run
+        .sources_with(identity::CUSTOMER, "get")
+        .filter(|connector| *connector.source == *namespace)
+        .map(|connector| (connector.source.clone(), "get", value.clone()));
+    let holders = run
+        .sources_with(identity::CUSTOMER, "byExternalId")
+        .filter(|connector| connector.external_namespace.as_deref() == Some(&*namespace))
+        .map(|connector| (connector.source.clone(), "byExternalId", value.clone()));
+    let found: Vec<Lookup> = issuer.chain(holders).collect();
+    if found.is_empty() {
+        return Err(refuse(
+            "`identifier.externalId.namespace` is known to no source",
+        ));
     }
     Ok(found)
+}
+
+fn by_record(run: &Run, record: &Argument) -> Result<Vec<Lookup>, FieldError> {
+    let source = member(record, "sourceKey");
+    let connector = run
+        .sources_with(identity::CUSTOMER, "get")
+        .find(|found| *found.source == *source)
+        .ok_or_else(|| {
+            refuse("`identifier.record.sourceKey` names no source that has customers")
+        })?;
+    Ok(vec![(
+        connector.source.clone(),
+        "get",
+        member(record, "remoteId").into(),
+    )])
+}
+
+fn member(object: &Argument, name: &str) -> String {
+    match object {
+        Argument::Object(members) => members.get(name).and_then(text).unwrap_or_default(),
+        _ => String::new(),
+    }
 }
 
 async fn by_identifier(run: &Run, arguments: &Arguments) -> Resolved {

@@ -6,7 +6,8 @@ use super::support::source::{Rust, is_word, rust_sources};
 
 /// Lowest layer first. Modules of one row do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["record", "error", "config"],
+    &["record", "error"],
+    &["config"],
     &["telemetry"],
     &["protocol", "credential", "cache", "auth", "schema"],
     &["transport"],

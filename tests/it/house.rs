@@ -24,7 +24,6 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/connector/load.rs", "page"),
     ("src/connector/page.rs", "next"),
     ("src/connector/render.rs", "render"),
-    ("src/resolve/root.rs", "lookups"),
     ("src/sandbox/company/people.rs", "make_person"),
 ];
 

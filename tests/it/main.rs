@@ -12,6 +12,7 @@
 mod architecture;
 mod auth;
 mod cache;
+mod cli;
 mod connector_language;
 mod customer;
 mod generated;
@@ -19,8 +20,10 @@ mod graphiql;
 mod graphql_http;
 mod house;
 mod http;
+mod list;
 mod protocol;
 mod readme;
+mod replicas;
 mod sandbox;
 mod support;
 mod transport;
