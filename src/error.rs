@@ -55,10 +55,14 @@ macro_rules! codes {
 codes! {
     /// The HTTP request is malformed: not JSON, no `query`, a wrong parameter type.
     BadRequest = ("BAD_REQUEST", 400, false, Caller),
+    /// No route of the gateway has this path.
+    NotFound = ("NOT_FOUND", 404, false, Caller),
     /// The HTTP method is not allowed here, for example a mutation by GET.
     MethodNotAllowed = ("METHOD_NOT_ALLOWED", 405, false, Caller),
     /// None of the media types in `Accept` can be produced.
     NotAcceptable = ("NOT_ACCEPTABLE", 406, false, Caller),
+    /// The request's body did not arrive in time.
+    RequestTimeout = ("REQUEST_TIMEOUT", 408, true, Caller),
     /// The request body's media type is not accepted.
     UnsupportedMediaType = ("UNSUPPORTED_MEDIA_TYPE", 415, false, Caller),
     /// The request is larger than the configured limit.

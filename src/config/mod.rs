@@ -375,7 +375,7 @@ auth:
     - { issuer: a, audiences: [], algorithms: [HS256], jwks_url: http://a.example/ }
 cache: { memory: 1B }
 redis: { url: 'http://${PASSWORD}@a.example', prefix: a b }
-identity: { anchors: [crm, crm], role_addresses: [a@b], blocked_addresses: [a], shared_threshold: 0 }
+identity: { anchors: [crm, crm], role_addresses: [a@b], blocked_addresses: [a] }
 limits: { depth: 51, page_size_max: 0 }
 log: { format: xml, filter: 'a=b=c' }
 ";
@@ -401,7 +401,6 @@ log: { format: xml, filter: 'a=b=c' }
         tributary.yaml:12:28: error[invalid-value]: This source is in the list twice.
         tributary.yaml:12:51: error[invalid-value]: A role address is written without `@` and what follows it, as in `info`.
         tributary.yaml:12:77: error[invalid-value]: A blocked address is a whole e-mail address, as in `guest@shop.example`.
-        tributary.yaml:12:99: error[invalid-value]: `shared_threshold` must be between 1 and 1000.
         tributary.yaml:13:18: error[invalid-value]: `depth` must be between 1 and 50.
         tributary.yaml:13:37: error[invalid-value]: `page_size_max` must be between 1 and 1000.
         tributary.yaml:14:16: error[unknown-value]: `log.format` does not know the value `xml`.

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
-use subtle::ConstantTimeEq;
+use subtle::ConstantTimeEq as _;
 
 /// A secret text, wiped from memory when dropped, whose `Debug` prints `***` so that no log can repeat it.
 ///
@@ -32,6 +32,7 @@ impl Secret {
 }
 
 impl PartialEq for Secret {
+    /// Compares in constant time, so that a comparison tells nothing about how much of a secret was right.
     fn eq(&self, other: &Self) -> bool {
         self.expose()
             .as_bytes()

@@ -16,7 +16,9 @@ pub struct Arguments(pub BTreeMap<Arc<str>, Value>);
 impl Arguments {
     /// The value of an argument, unless it is absent or null.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !matches!(value, Value::Null))
+        self.0
+            .get(name)
+            .filter(|value| !matches!(value, Value::Null))
     }
 
     /// The text of a string, id or enum argument.
@@ -38,17 +40,22 @@ impl Arguments {
             Some(Value::Number(number)) => number.as_i64().unwrap_or(-1),
             _ => 25,
         };
-        usize::try_from(asked).ok().filter(|first| (1..=max).contains(first)).ok_or_else(|| {
-            FieldError::new(
-                Code::InvalidArgument,
-                format!("`first` is {asked}; it must be between 1 and {max}"),
-            )
-        })
+        usize::try_from(asked)
+            .ok()
+            .filter(|first| (1..=max).contains(first))
+            .ok_or_else(|| {
+                FieldError::new(
+                    Code::InvalidArgument,
+                    format!("`first` is {asked}; it must be between 1 and {max}"),
+                )
+            })
     }
 
     /// `readPolicy`, by default cache first.
     pub fn read_policy(&self) -> ReadPolicy {
-        self.text("readPolicy").and_then(|name| ReadPolicy::parse(&name)).unwrap_or_default()
+        self.text("readPolicy")
+            .and_then(|name| ReadPolicy::parse(&name))
+            .unwrap_or_default()
     }
 }
 

@@ -8,10 +8,9 @@ use futures_util::future::join_all;
 use crate::connector::Connector;
 use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Outcome, Question, ReadPolicy};
-use crate::record::email;
 use crate::record::{Identifier, IdentifierKind, Reading, Record, Trust};
-use crate::resolve::Run;
 use crate::resolve::item::{Cluster, Member};
+use crate::resolve::{IdentityOrder, Run};
 
 /// The entity that is linked.
 pub const CUSTOMER: &str = "Customer";
@@ -60,7 +59,9 @@ pub async fn resolve(run: &Run, seeds: &[Reading], policy: ReadPolicy) -> Vec<Cl
         if wave.is_empty() {
             break;
         }
-        let asked = wave.into_iter().map(|(source, lookups)| ask(run, source, lookups, policy));
+        let asked = wave
+            .into_iter()
+            .map(|(source, lookups)| ask(run, source, lookups, policy));
         let mut answers = join_all(asked).await;
         // Stronger rules first, then by source, so that the result does not depend on who answered first.
         answers.sort_by_key(|answer| run.resolver.order.rank(&answer.source));
@@ -70,12 +71,19 @@ pub async fn resolve(run: &Run, seeds: &[Reading], policy: ReadPolicy) -> Vec<Cl
             }
         }
     }
-    searches.into_iter().map(|search| search.finish(run)).collect()
+    searches
+        .into_iter()
+        .map(|search| search.finish(run))
+        .collect()
 }
 
 impl Search {
     fn of(seed: &Reading) -> Self {
-        let member = Member { reading: seed.clone(), method: "ANCHOR", matched_on: Vec::new() };
+        let member = Member {
+            reading: seed.clone(),
+            method: "ANCHOR",
+            matched_on: Vec::new(),
+        };
         Self {
             members: vec![Found { member, round: 0 }],
             asked: BTreeSet::new(),
@@ -93,11 +101,18 @@ impl Search {
     }
 
     fn has(&self, source: &str) -> bool {
-        self.members.iter().any(|found| &*found.member.reading.record.source == source)
+        self.members
+            .iter()
+            .any(|found| &*found.member.reading.record.source == source)
     }
 
     /// The look-ups that this source should make next: the strongest kind that was not tried yet.
-    fn next_lookups(&mut self, index: usize, connector: &Connector) -> Vec<Lookup> {
+    fn next_lookups(
+        &mut self,
+        index: usize,
+        connector: &Connector,
+        order: &IdentityOrder,
+    ) -> Vec<Lookup> {
         let source = &connector.source;
         if self.has(source) || self.held.contains(source) {
             return Vec::new();
@@ -105,7 +120,7 @@ impl Search {
         for kind in [IdentifierKind::ExternalId, IdentifierKind::Email] {
             let mut lookups = Vec::new();
             for found in &self.members {
-                for mut lookup in candidates(&found.member.reading.record, connector, kind) {
+                for mut lookup in candidates(&found.member.reading.record, connector, kind, order) {
                     let asked = (source.clone(), lookup.operation, lookup.key.clone());
                     if self.asked.contains(&asked) {
                         continue;
@@ -132,18 +147,40 @@ impl Search {
         let rank = |member: &Member| {
             let record = &member.reading.record;
             let order = &run.resolver.order;
-            let anchor = order.anchors.iter().position(|key| *key == record.source).unwrap_or(usize::MAX);
+            let anchor = order
+                .anchors
+                .iter()
+                .position(|key| *key == record.source)
+                .unwrap_or(usize::MAX);
             (anchor, order.rank(&record.source), record.remote_id.clone())
         };
         members.sort_by_key(rank);
         let mut statuses = self.statuses;
+        for connector in run.resolver.fetch.sources() {
+            let asked = statuses
+                .iter()
+                .any(|status| status.source == connector.source);
+            if !asked && connector.operations_of(CUSTOMER).next().is_some() {
+                statuses.push(SourceStatus::new(connector.source.clone(), "SKIPPED"));
+            }
+        }
         statuses.sort_by_key(|status| run.resolver.order.rank(&status.source));
-        Cluster { members, statuses, bounded: self.bounded, resolved_at: run.resolver.fetch.now() }
+        Cluster {
+            members,
+            statuses,
+            bounded: self.bounded,
+            resolved_at: run.resolver.fetch.now(),
+        }
     }
 }
 
 /// The look-ups by which a record's identifiers can find its counterpart in a source.
-fn candidates(record: &Record, connector: &Connector, kind: IdentifierKind) -> Vec<Lookup> {
+fn candidates(
+    record: &Record,
+    connector: &Connector,
+    kind: IdentifierKind,
+    order: &IdentityOrder,
+) -> Vec<Lookup> {
     let lookup = |operation, key: &Arc<str>, method, matched: Identifier| Lookup {
         search: 0,
         operation,
@@ -158,19 +195,38 @@ fn candidates(record: &Record, connector: &Connector, kind: IdentifierKind) -> V
         IdentifierKind::ExternalId => {
             for known in record.identifiers.iter().filter(|known| known.kind == kind) {
                 if known.namespace.as_deref() == Some(&*connector.source) && offers("get") {
-                    found.push(lookup("get", &known.normalized, "EXTERNAL_ID", known.clone()));
+                    found.push(lookup(
+                        "get",
+                        &known.normalized,
+                        "EXTERNAL_ID",
+                        known.clone(),
+                    ));
                 }
                 if offers("byExternalId") && known.namespace == connector.external_namespace {
-                    found.push(lookup("byExternalId", &known.normalized, "EXTERNAL_ID", known.clone()));
+                    found.push(lookup(
+                        "byExternalId",
+                        &known.normalized,
+                        "EXTERNAL_ID",
+                        known.clone(),
+                    ));
                 }
             }
-            if offers("byExternalId") && connector.external_namespace.as_ref() == Some(&record.source) {
-                found.push(lookup("byExternalId", &record.remote_id, "EXTERNAL_ID", own_id(record)));
+            if offers("byExternalId")
+                && connector.external_namespace.as_ref() == Some(&record.source)
+            {
+                found.push(lookup(
+                    "byExternalId",
+                    &record.remote_id,
+                    "EXTERNAL_ID",
+                    own_id(record),
+                ));
             }
         }
         IdentifierKind::Email => {
             let emails = record.identifiers.iter().filter(|known| known.kind == kind);
-            for known in emails.filter(|known| offers("byEmail") && !email::is_shared(&known.normalized)) {
+            for known in
+                emails.filter(|known| offers("byEmail") && !order.never_links(&known.normalized))
+            {
                 found.push(lookup("byEmail", &known.normalized, "EMAIL", known.clone()));
             }
         }
@@ -195,9 +251,11 @@ fn plan_wave(run: &Run, searches: &mut [Search]) -> Wave {
     let mut wave = Wave::new();
     for connector in run.resolver.fetch.sources() {
         for (index, search) in searches.iter_mut().enumerate() {
-            let lookups = search.next_lookups(index, connector);
+            let lookups = search.next_lookups(index, connector, &run.resolver.order);
             if !lookups.is_empty() {
-                wave.entry(connector.source.clone()).or_default().extend(lookups);
+                wave.entry(connector.source.clone())
+                    .or_default()
+                    .extend(lookups);
             }
         }
     }
@@ -213,7 +271,10 @@ struct Answers {
 async fn ask(run: &Run, source: Arc<str>, lookups: Vec<Lookup>, policy: ReadPolicy) -> Answers {
     let mut by_operation: BTreeMap<&'static str, Vec<Lookup>> = BTreeMap::new();
     for lookup in lookups {
-        by_operation.entry(lookup.operation).or_default().push(lookup);
+        by_operation
+            .entry(lookup.operation)
+            .or_default()
+            .push(lookup);
     }
     let asked = by_operation.into_iter().map(|(operation, lookups)| {
         let question = Question {
@@ -236,10 +297,23 @@ async fn ask(run: &Run, source: Arc<str>, lookups: Vec<Lookup>, policy: ReadPoli
 /// Links or holds what one source answered under one rule.
 fn judge(run: &Run, searches: &mut [Search], answers: &Answers, kind: &str) {
     let mut hits: BTreeMap<usize, Vec<(Lookup, Reading)>> = BTreeMap::new();
-    for (lookup, outcome) in answers.answered.iter().filter(|(lookup, _)| lookup.method == kind) {
-        let Some(search) = searches.get_mut(lookup.search) else { continue };
-        add(&mut search.statuses, SourceStatus::of(&answers.source, outcome));
-        let Ok(answer) = outcome else { continue };
+    for (lookup, outcome) in answers
+        .answered
+        .iter()
+        .filter(|(lookup, _)| lookup.method == kind)
+    {
+        let Some(search) = searches.get_mut(lookup.search) else {
+            continue;
+        };
+        add(
+            &mut search.statuses,
+            SourceStatus::of(&answers.source, outcome),
+        );
+        let Ok(answer) = outcome else {
+            // A source that fails is not asked again for this customer: one timeout is enough.
+            search.held.insert(answers.source.clone());
+            continue;
+        };
         for record in &answer.group.records {
             let reading = Reading {
                 record: record.clone(),
@@ -247,19 +321,29 @@ fn judge(run: &Run, searches: &mut [Search], answers: &Answers, kind: &str) {
                 expires_at: answer.expires_at,
                 age: answer.age,
             };
-            hits.entry(lookup.search).or_default().push((lookup.clone(), reading));
+            hits.entry(lookup.search)
+                .or_default()
+                .push((lookup.clone(), reading));
         }
     }
     for (index, found) in hits {
-        let Some(search) = searches.get_mut(index) else { continue };
+        let Some(search) = searches.get_mut(index) else {
+            continue;
+        };
         if search.has(&answers.source) || search.held.contains(&answers.source) {
             continue;
         }
         let mut records: BTreeMap<Arc<str>, Reading> = BTreeMap::new();
         for (_, reading) in &found {
-            records.entry(reading.record.remote_id.clone()).or_insert_with(|| reading.clone());
+            records
+                .entry(reading.record.remote_id.clone())
+                .or_insert_with(|| reading.clone());
         }
-        let single = if records.len() == 1 { records.into_values().next() } else { None };
+        let single = if records.len() == 1 {
+            records.into_values().next()
+        } else {
+            None
+        };
         match single {
             Some(reading) if may_link(run, search, &reading.record, kind) => {
                 link(search, &found, reading);
@@ -279,17 +363,30 @@ fn link(search: &mut Search, found: &[(Lookup, Reading)], reading: Reading) {
             matched.push(lookup.matched.clone());
         }
     }
-    let round = found.iter().map(|(lookup, _)| lookup.round).min().unwrap_or(ROUNDS_MAX);
+    let round = found
+        .iter()
+        .map(|(lookup, _)| lookup.round)
+        .min()
+        .unwrap_or(ROUNDS_MAX);
     let method = found.first().map_or("EMAIL", |(lookup, _)| lookup.method);
     let verified = method == "EMAIL"
         && matched.iter().any(|known| {
             known.verified == Some(true)
                 && reading.record.identifiers.iter().any(|own| {
-                    own.kind == known.kind && own.normalized == known.normalized && own.verified == Some(true)
+                    own.kind == known.kind
+                        && own.normalized == known.normalized
+                        && own.verified == Some(true)
                 })
         });
     let method = if verified { "VERIFIED_EMAIL" } else { method };
-    search.members.push(Found { member: Member { reading, method, matched_on: matched }, round });
+    search.members.push(Found {
+        member: Member {
+            reading,
+            method,
+            matched_on: matched,
+        },
+        round,
+    });
 }
 
 /// The vetoes: a deleted record, strong ids that contradict, a full cluster, a claimed address against financial data.
@@ -297,7 +394,12 @@ fn may_link(run: &Run, search: &Search, hit: &Record, kind: &str) -> bool {
     if hit.deleted || search.members.len() >= MEMBERS_MAX {
         return false;
     }
-    let members = || search.members.iter().map(|found| &*found.member.reading.record);
+    let members = || {
+        search
+            .members
+            .iter()
+            .map(|found| &*found.member.reading.record)
+    };
     if members().any(|member| contradict(member, hit) || contradict(hit, member)) {
         return false;
     }
@@ -314,8 +416,9 @@ fn may_link(run: &Run, search: &Search, hit: &Record, kind: &str) -> bool {
                 .source(&record.source)
                 .is_some_and(|connector| connector.email_trust == Trust::SelfAsserted)
         };
-        let hazard = members()
-            .any(|member| (claimed(member) && financial(hit)) || (claimed(hit) && financial(member)));
+        let hazard = members().any(|member| {
+            (claimed(member) && financial(hit)) || (claimed(hit) && financial(member))
+        });
         return !hazard || members().any(|member| !claimed(member) && shares_email(member, hit));
     }
     true
@@ -347,7 +450,9 @@ fn contradict(left: &Record, right: &Record) -> bool {
         if own.namespace.as_deref() == Some(&*right.source) && own.normalized != right.remote_id {
             return true;
         }
-        let same = external(right).into_iter().filter(|other| other.namespace == own.namespace);
+        let same = external(right)
+            .into_iter()
+            .filter(|other| other.namespace == own.namespace);
         let values: Vec<_> = same.map(|other| other.normalized).collect();
         if !values.is_empty() && !values.contains(&own.normalized) {
             return true;

@@ -43,19 +43,30 @@ impl Entity {
     /// An entity of one record.
     pub fn of(ty: TypeId, seed: Reading, policy: ReadPolicy) -> Self {
         let data = seed.record.data.clone();
-        Self { ty, seed, policy, cluster: None, data }
+        Self {
+            ty,
+            seed,
+            policy,
+            cluster: None,
+            data,
+        }
     }
 
     /// The records it is made of, most authoritative first.
     pub fn readings(&self) -> impl Iterator<Item = &Reading> {
-        let cluster = self.cluster.as_deref().map_or(&[][..], |cluster| &cluster.members);
+        let cluster = self
+            .cluster
+            .as_deref()
+            .map_or(&[][..], |cluster| &cluster.members);
         let alone = self.cluster.is_none().then_some(&self.seed);
         cluster.iter().map(|member| &member.reading).chain(alone)
     }
 
     /// The record its id is anchored on.
     pub fn anchor(&self) -> &Record {
-        self.readings().next().map_or(&self.seed.record, |reading| &reading.record)
+        self.readings()
+            .next()
+            .map_or(&self.seed.record, |reading| &reading.record)
     }
 }
 
@@ -134,5 +145,71 @@ pub type Resolved = Result<Child, FieldError>;
 
 /// The worst age of several readings.
 pub fn worst_age<'a>(readings: impl Iterator<Item = &'a Reading>) -> Age {
-    readings.map(|reading| reading.age).max().unwrap_or(Age::Cached)
+    readings
+        .map(|reading| reading.age)
+        .max()
+        .unwrap_or(Age::Cached)
+}
+
+/// Resolves a field of pages or edges.
+pub fn of_page(name: &str, parents: &[Item], run: &crate::resolve::Run) -> Vec<Resolved> {
+    parents
+        .iter()
+        .map(|parent| match parent {
+            Item::Page(page) => Ok(page_field(name, page, run)),
+            Item::Edge(page, index) => Ok(match name {
+                "cursor" => page.cursors.get(*index).map_or(Child::Null, |cursor| {
+                    Child::Value(Value::from(cursor.as_str()))
+                }),
+                _ => page.nodes.get(*index).map_or(Child::Null, node),
+            }),
+            Item::Root | Item::Entity(_) => Ok(Child::Null),
+        })
+        .collect()
+}
+
+fn node(node: &Node) -> Child {
+    match node {
+        Node::Entity(entity) => Child::Item(Item::Entity(entity.clone())),
+        Node::Data(value) => Child::Value(value.clone()),
+    }
+}
+
+fn page_field(name: &str, page: &Arc<Page>, run: &crate::resolve::Run) -> Child {
+    match name {
+        "nodes" => Child::Items(page.nodes.iter().map(node).collect()),
+        "edges" => Child::Items(
+            (0..page.nodes.len())
+                .map(|index| Child::Item(Item::Edge(page.clone(), index)))
+                .collect(),
+        ),
+        "pageInfo" => {
+            let cursor = |cursor: Option<&String>| {
+                cursor.map_or(Value::Null, |text| Value::from(text.as_str()))
+            };
+            Child::Value(
+                run.catalog()
+                    .build("PageInfo")
+                    .set("hasNextPage", Value::Bool(page.has_next))
+                    .set("hasPreviousPage", Value::Bool(false))
+                    .set("startCursor", cursor(page.cursors.first()))
+                    .set("endCursor", cursor(page.cursors.last()))
+                    .value(),
+            )
+        }
+        "totalCount" => page.total.map_or(Child::Null, |(count, precision)| {
+            Child::Value(
+                run.catalog()
+                    .build("Count")
+                    .set(
+                        "value",
+                        Value::Int(i32::try_from(count).unwrap_or(i32::MAX)),
+                    )
+                    .set("precision", Value::from(precision))
+                    .value(),
+            )
+        }),
+        "sourceStatuses" => Child::Value(crate::resolve::provenance::statuses(run, &page.statuses)),
+        _ => Child::Null,
+    }
 }

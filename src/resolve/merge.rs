@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::record::value::{Object, Value};
 use crate::record::Reading;
+use crate::record::value::{Object, Value};
 use crate::resolve::Run;
 use crate::resolve::provenance::source_record;
 use crate::schema::{Fill, ObjectDef};
@@ -20,13 +20,21 @@ pub fn merge(run: &Run, def: &ObjectDef, seed: &Object, readings: &[&Reading]) -
         if field.fill != Fill::Mapped {
             continue;
         }
-        let values = readings.iter().map(|reading| (*reading, reading.record.data.slot(field.slot)));
+        let values = readings
+            .iter()
+            .map(|reading| (*reading, reading.record.data.slot(field.slot)));
         let merged = if field.ty.list.is_some() {
             union(run, values)
         } else if &*field.name == EARLIEST {
-            values.filter_map(|(_, value)| value.as_text()).min().map_or(Value::Null, Value::from)
+            values
+                .filter_map(|(_, value)| value.as_text())
+                .min()
+                .map_or(Value::Null, Value::from)
         } else if &*field.name == LATEST {
-            values.filter_map(|(_, value)| value.as_text()).max().map_or(Value::Null, Value::from)
+            values
+                .filter_map(|(_, value)| value.as_text())
+                .max()
+                .map_or(Value::Null, Value::from)
         } else {
             first_of(values.map(|(_, value)| value))
         };
@@ -34,7 +42,10 @@ pub fn merge(run: &Run, def: &ObjectDef, seed: &Object, readings: &[&Reading]) -
             *slot = merged;
         }
     }
-    Arc::new(Object { ty: seed.ty, slots: slots.into_boxed_slice() })
+    Arc::new(Object {
+        ty: seed.ty,
+        slots: slots.into_boxed_slice(),
+    })
 }
 
 /// The first value that says something; `UNKNOWN` says nothing, yet is better than null.
@@ -77,7 +88,9 @@ fn union<'a>(run: &Run, values: impl Iterator<Item = (&'a Reading, &'a Value)>) 
 /// What makes two items of a list the same.
 fn key_of(run: &Run, item: &Value) -> String {
     let Value::Object(object) = item else {
-        return item.as_text().map_or_else(|| format!("{item:?}"), str::to_lowercase);
+        return item
+            .as_text()
+            .map_or_else(|| format!("{item:?}"), str::to_lowercase);
     };
     let read = |field| run.catalog().read(object, field).and_then(Value::as_text);
     if let Some(key) = read("normalized") {
@@ -87,20 +100,40 @@ fn key_of(run: &Run, item: &Value) -> String {
         return format!("{number} {}", read("extension").unwrap_or_default());
     }
     if let Some(raw) = read("raw") {
-        return raw.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+        return raw
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .collect::<String>()
+            .to_lowercase();
     }
     format!("{object:?}").to_lowercase()
 }
 
 /// Fills the derived `sources` of a contact point, and leaves the mark `primary` on the first that bears it only.
 fn with_sources(run: &Run, item: Value, sources: Vec<Value>, primary_seen: &mut bool) -> Value {
-    let Value::Object(object) = &item else { return item };
-    let Some((_, def)) = run.catalog().type_of(object) else { return item };
+    let Value::Object(object) = &item else {
+        return item;
+    };
+    let Some((_, def)) = run.catalog().type_of(object) else {
+        return item;
+    };
     let mut changed = Object::clone(object);
-    if let Some(slot) = def.field("sources").filter(|field| field.fill == Fill::Derived).map(|field| field.slot)
+    if let Some(slot) = def
+        .field("sources")
+        .filter(|field| field.fill == Fill::Derived)
+        .map(|field| field.slot)
         && let Some(place) = changed.slots.get_mut(slot)
     {
         *place = Value::List(sources.into());
+    }
+    if let (Some(key), Some(slot)) = (
+        run.catalog()
+            .read(object, "normalized")
+            .and_then(Value::as_text),
+        def.field("shared").map(|field| field.slot),
+    ) && let Some(place) = changed.slots.get_mut(slot)
+    {
+        *place = Value::Bool(run.resolver.order.is_shared(key));
     }
     if let Some(slot) = def.field("primary").map(|field| field.slot)
         && let Some(place) = changed.slots.get_mut(slot)

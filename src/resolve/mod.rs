@@ -24,6 +24,7 @@ use crate::error::Code;
 use crate::fetch::loader::Loader;
 use crate::fetch::status::{code_of, message_of};
 use crate::fetch::{Failure, Fetch};
+use crate::record::email;
 use crate::record::value::Object;
 use crate::schema::Catalog;
 
@@ -45,7 +46,13 @@ pub struct FieldError {
 impl FieldError {
     /// An error that no source is at fault for.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: None, operation: None, retry_after_seconds: None }
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+            operation: None,
+            retry_after_seconds: None,
+        }
     }
 
     /// The error that a failed question stands for.
@@ -67,12 +74,34 @@ pub struct IdentityOrder {
     pub anchors: Vec<Arc<str>>,
     /// All source keys in the order in which their values win.
     pub sources: Vec<Arc<str>>,
+    /// Local parts that several people share, beside the usual ones.
+    pub roles: Vec<String>,
+    /// Match keys that link nothing.
+    pub blocked: Vec<String>,
 }
 
 impl IdentityOrder {
+    /// Whether an e-mail match key belongs to several people.
+    pub fn is_shared(&self, key: &str) -> bool {
+        let local = key.split('@').next().unwrap_or(key);
+        email::is_shared(key)
+            || self
+                .roles
+                .iter()
+                .any(|role| role.eq_ignore_ascii_case(local))
+    }
+
+    /// Whether an e-mail match key may never link records.
+    pub fn never_links(&self, key: &str) -> bool {
+        self.is_shared(key) || self.blocked.iter().any(|blocked| blocked == key)
+    }
+
     /// The place of a source in the order; unknown sources come last.
     pub fn rank(&self, source: &str) -> usize {
-        self.sources.iter().position(|key| &**key == source).unwrap_or(usize::MAX)
+        self.sources
+            .iter()
+            .position(|key| &**key == source)
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -105,7 +134,12 @@ impl Run {
     /// Starts a request that ends at `deadline`.
     pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, deadline: Instant) -> Self {
         let loader = Loader::new(resolver.fetch.clone(), deadline);
-        Self { resolver, loader, caller, source_objects: Mutex::default() }
+        Self {
+            resolver,
+            loader,
+            caller,
+            source_objects: Mutex::default(),
+        }
     }
 
     /// The graph.
@@ -128,7 +162,10 @@ impl Run {
 
     /// The graph's object for a source, built once for a request.
     pub fn source_object(&self, key: &Arc<str>) -> Option<Arc<Object>> {
-        let mut built = self.source_objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = self
+            .source_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = built.get(key) {
             return Some(object.clone());
         }

@@ -20,7 +20,9 @@ pub fn instant(time: DateTime<Utc>) -> Value {
 }
 
 fn int(number: Option<u64>) -> Value {
-    number.map_or(Value::Null, |number| Value::Int(i32::try_from(number).unwrap_or(i32::MAX)))
+    number.map_or(Value::Null, |number| {
+        Value::Int(i32::try_from(number).unwrap_or(i32::MAX))
+    })
 }
 
 fn list(items: impl IntoIterator<Item = Value>) -> Value {
@@ -38,10 +40,19 @@ pub fn source(catalog: &Catalog, connector: &Connector) -> Arc<Object> {
         .build("SourceHealth")
         .set("state", health.state)
         .set("since", instant(health.since))
-        .set("lastSuccessAt", health.last_success_at.map_or(Value::Null, instant))
-        .set("lastFailure", health.last_failure.map_or(Value::Null, Value::from))
+        .set(
+            "lastSuccessAt",
+            health.last_success_at.map_or(Value::Null, instant),
+        )
+        .set(
+            "lastFailure",
+            health.last_failure.map_or(Value::Null, Value::from),
+        )
         .set("rateLimitRemaining", int(health.rate_limit_remaining))
-        .set("rateLimitResetAt", health.rate_limit_reset_at.map_or(Value::Null, instant))
+        .set(
+            "rateLimitResetAt",
+            health.rate_limit_reset_at.map_or(Value::Null, instant),
+        )
         .value();
     let capabilities = catalog.entities().filter_map(|(def, object)| {
         let entity_type = object.entity.as_ref()?.entity_type.as_ref()?;
@@ -62,7 +73,12 @@ pub fn source(catalog: &Catalog, connector: &Connector) -> Arc<Object> {
         .finish()
 }
 
-fn capability(catalog: &Catalog, connector: &Connector, entity: &str, entity_type: &Arc<str>) -> Option<Value> {
+fn capability(
+    catalog: &Catalog,
+    connector: &Connector,
+    entity: &str,
+    entity_type: &Arc<str>,
+) -> Option<Value> {
     let operations: Vec<_> = connector.operations_of(entity).collect();
     if operations.is_empty() {
         return None;
@@ -99,7 +115,10 @@ fn capability(catalog: &Catalog, connector: &Connector, entity: &str, entity_typ
         .set("entityType", Value::Text(entity_type.clone()))
         .set("operations", list(kinds.into_iter().map(text)))
         .set("lookupIdentifiers", list(lookups.into_iter().map(text)))
-        .set("pushedDownFilters", list(filters.into_iter().map(Value::Text)))
+        .set(
+            "pushedDownFilters",
+            list(filters.into_iter().map(Value::Text)),
+        )
         .value();
     Some(value)
 }
@@ -109,7 +128,11 @@ pub fn source_record(run: &Run, reading: &Reading) -> Value {
     let record = &reading.record;
     run.catalog()
         .build("SourceRecord")
-        .set("source", run.source_object(&record.source).map_or(Value::Null, Value::Object))
+        .set(
+            "source",
+            run.source_object(&record.source)
+                .map_or(Value::Null, Value::Object),
+        )
         .set("remoteType", Value::Text(record.remote_type.clone()))
         .set("remoteId", Value::Text(record.remote_id.clone()))
         .set("remoteUrl", Value::from(record.remote_url.clone()))
@@ -134,7 +157,10 @@ pub fn freshness(run: &Run, entity: &Entity) -> Value {
     let age = worst_age(entity.readings());
     let oldest = entity.readings().map(|reading| reading.fetched_at).min();
     let earliest = entity.readings().map(|reading| reading.expires_at).min();
-    let partial = entity.cluster.as_deref().is_some_and(crate::resolve::item::Cluster::is_partial);
+    let partial = entity
+        .cluster
+        .as_deref()
+        .is_some_and(crate::resolve::item::Cluster::is_partial);
     run.catalog()
         .build("Freshness")
         .set("fetchedAt", oldest.map_or(Value::Null, instant))
@@ -163,12 +189,22 @@ pub fn statuses(run: &Run, statuses: &[SourceStatus]) -> Value {
     list(statuses.iter().map(|status| {
         run.catalog()
             .build("SourceStatus")
-            .set("source", run.source_object(&status.source).map_or(Value::Null, Value::Object))
+            .set(
+                "source",
+                run.source_object(&status.source)
+                    .map_or(Value::Null, Value::Object),
+            )
             .set("state", text(status.state))
-            .set("message", status.message.as_deref().map_or(Value::Null, Value::from))
+            .set(
+                "message",
+                status.message.as_deref().map_or(Value::Null, Value::from),
+            )
             .set("latencyMs", int(status.latency_ms.map(u64::from)))
             .set("retryAfterSeconds", int(status.retry_after_seconds))
-            .set("filtersAppliedLocally", list(status.filtered_locally.iter().cloned().map(Value::Text)))
+            .set(
+                "filtersAppliedLocally",
+                list(status.filtered_locally.iter().cloned().map(Value::Text)),
+            )
             .set("truncated", Value::Bool(status.truncated))
             .value()
     }))
@@ -184,16 +220,18 @@ pub fn own_status(run: &Run, entity: &Entity) -> Value {
                 Age::Cached => "CACHED",
                 Age::Stale => "STALE",
             };
-            statuses(run, &[SourceStatus::new(entity.seed.record.source.clone(), state)])
+            statuses(
+                run,
+                &[SourceStatus::new(entity.seed.record.source.clone(), state)],
+            )
         }
     }
 }
 
 /// `[CustomField!]`, restricted to some keys.
 pub fn custom_fields(run: &Run, entity: &Entity, keys: Option<&[String]>) -> Value {
-    let wanted = |custom: &&CustomValue| {
-        keys.is_none_or(|keys| keys.iter().any(|key| **key == *custom.key))
-    };
+    let wanted =
+        |custom: &&CustomValue| keys.is_none_or(|keys| keys.iter().any(|key| **key == *custom.key));
     list(entity.readings().flat_map(|reading| {
         reading.record.custom.iter().filter(wanted).map(|custom| {
             run.catalog()
@@ -216,7 +254,10 @@ fn identifier(run: &Run, reading: &Reading, identifier: &Identifier) -> Value {
         .set("namespace", Value::from(identifier.namespace.clone()))
         .set("value", Value::Text(identifier.value.clone()))
         .set("normalized", Value::Text(identifier.normalized.clone()))
-        .set("verified", identifier.verified.map_or(Value::Null, Value::Bool))
+        .set(
+            "verified",
+            identifier.verified.map_or(Value::Null, Value::Bool),
+        )
         .set("source", source_record(run, reading))
         .value()
 }
@@ -239,7 +280,11 @@ pub fn identifiers(run: &Run, entity: &Entity, types: Option<&[String]>) -> Valu
                 .set("source", source_record(run, reading));
             found.push(own.value());
         }
-        for known in record.identifiers.iter().filter(|known| wanted(known.kind.as_str())) {
+        for known in record
+            .identifiers
+            .iter()
+            .filter(|known| wanted(known.kind.as_str()))
+        {
             found.push(identifier(run, reading, known));
         }
     }
@@ -248,10 +293,14 @@ pub fn identifiers(run: &Run, entity: &Entity, types: Option<&[String]>) -> Valu
 
 /// `IdentityResolution`.
 pub fn identity(run: &Run, entity: &Entity) -> Value {
-    let Some(cluster) = entity.cluster.as_deref() else { return Value::Null };
+    let Some(cluster) = entity.cluster.as_deref() else {
+        return Value::Null;
+    };
     let link = |member: &Member| {
-        let matched =
-            member.matched_on.iter().map(|matched| identifier(run, &member.reading, matched));
+        let matched = member
+            .matched_on
+            .iter()
+            .map(|matched| identifier(run, &member.reading, matched));
         run.catalog()
             .build("IdentityLink")
             .set("record", source_record(run, &member.reading))
@@ -260,7 +309,10 @@ pub fn identity(run: &Run, entity: &Entity) -> Value {
             .set("linkedAt", instant(cluster.resolved_at))
             .value()
     };
-    let anchor = cluster.members.first().map_or(Value::Null, |anchor| source_record(run, &anchor.reading));
+    let anchor = cluster
+        .members
+        .first()
+        .map_or(Value::Null, |anchor| source_record(run, &anchor.reading));
     run.catalog()
         .build("IdentityResolution")
         .set("anchor", anchor)

@@ -6,7 +6,7 @@ use async_graphql::dynamic::{
 };
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::types as ast;
-use async_graphql::{Response, Value};
+use async_graphql::{Response, ValidationMode, Value};
 use chrono::{DateTime, NaiveDate};
 
 use crate::schema::{Catalog, FieldDef, InputDef, ObjectDef, TypeDef, TypeKind};
@@ -16,8 +16,10 @@ use crate::schema::{Catalog, FieldDef, InputDef, ObjectDef, TypeDef, TypeKind};
 pub struct ValidateOnly;
 
 /// Builds the schema. Its validation limits are those of the engine's guard, which runs first.
-pub fn build(catalog: &Catalog) -> Result<Schema, SchemaError> {
-    let mut builder = Schema::build("Query", None, None).extension(StopBeforeExecution);
+pub fn build(catalog: &Catalog, mode: ValidationMode) -> Result<Schema, SchemaError> {
+    let mut builder = Schema::build("Query", None, None)
+        .validation_mode(mode)
+        .extension(StopBeforeExecution);
     for def in catalog.types() {
         builder = match &def.kind {
             TypeKind::Scalar { specified_by } => {
@@ -206,13 +208,13 @@ impl Extension for StopBeforeExecution {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use async_graphql::Request;
+    use async_graphql::{Request, ValidationMode};
 
     use super::{ValidateOnly, build};
     use crate::schema::load::load_shipped;
 
     async fn check(query: &str, expected: &str) {
-        let schema = build(&load_shipped().unwrap()).unwrap();
+        let schema = build(&load_shipped().unwrap(), ValidationMode::Strict).unwrap();
         let response = schema.execute(Request::new(query).data(ValidateOnly)).await;
         let said = response
             .errors

@@ -829,7 +829,7 @@ fn a_body_keeps_types_and_leaves_optional_members_out() {
     );
     let error =
         ValueTemplate::compile(&tree(r#"{"a":[0,"{{ x | lowr }}"]}"#), &language()).unwrap_err();
-    assert_eq!(error.path, ["a".into(), "1".into()]);
+    assert_eq!(error.path, [Box::<str>::from("a"), Box::<str>::from("1")]);
     assert_eq!(error.error.offset, 7);
     assert!(ValueTemplate::compile(&tree(r#"{"{{ a }}":1}"#), &language()).is_err());
     assert!(ValueTemplate::compile(&tree(r#"{"a?":"x {{ a }}"}"#), &language()).is_err());

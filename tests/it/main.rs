@@ -10,6 +10,7 @@
 mod auth;
 mod cache;
 mod connector_language;
+mod customer;
 mod protocol;
 mod sandbox;
 mod support;

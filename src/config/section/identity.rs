@@ -5,52 +5,18 @@ use serde::Deserialize;
 
 use crate::config::section::Check;
 
-/// The names of mailboxes that belong to a function and not to a person.
-const ROLE_ADDRESSES: [&str; 16] = [
-    "accounting",
-    "admin",
-    "billing",
-    "contact",
-    "hello",
-    "help",
-    "info",
-    "invoice",
-    "mail",
-    "marketing",
-    "no-reply",
-    "noreply",
-    "office",
-    "sales",
-    "support",
-    "team",
-];
-
 /// How records of different sources become one customer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentitySection {
     /// The sources whose records make a customer exist, best first, normally CRM, then ERP, then shop.
     pub anchors: Vec<String>,
     /// The sources in the order in which their values are preferred.
     pub sources: Vec<String>,
-    /// The local parts of e-mail addresses that several people share, which never link records.
+    /// Local parts of e-mail addresses that several people share, beside the usual ones such as `info`; they never link records.
     pub role_addresses: Vec<String>,
     /// E-mail addresses that never link records, such as a shop's address for guests.
     pub blocked_addresses: Vec<String>,
-    /// How many records of one source may have an address before it counts as shared and links no more, from 1 to 1000.
-    pub shared_threshold: u32,
-}
-
-impl Default for IdentitySection {
-    fn default() -> Self {
-        Self {
-            anchors: Vec::new(),
-            sources: Vec::new(),
-            role_addresses: ROLE_ADDRESSES.map(str::to_owned).to_vec(),
-            blocked_addresses: Vec::new(),
-            shared_threshold: 5,
-        }
-    }
 }
 
 impl IdentitySection {
@@ -80,6 +46,5 @@ impl IdentitySection {
                 check.refuse(&["blocked_addresses".into(), index.into()], message);
             }
         }
-        check.number("shared_threshold", self.shared_threshold.into(), 1..=1_000);
     }
 }

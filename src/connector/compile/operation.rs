@@ -465,6 +465,7 @@ impl Surroundings<'_> {
                         variables,
                         value,
                         partial: _,
+                        single,
                     } = filter.clone();
                     let placement = PlacementSpec {
                         query,
@@ -491,6 +492,7 @@ impl Surroundings<'_> {
                     plans.push(FilterPlan {
                         name: input.name.clone(),
                         placement,
+                        single,
                         inverse: inverse.cloned().map(Inverse),
                     });
                 });

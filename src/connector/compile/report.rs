@@ -113,13 +113,6 @@ impl<'a> Report<'a> {
         self.push(code, place, message, hint);
     }
 
-    /// Tells that something probably does not do what was meant.
-    pub(crate) fn warning(&mut self, code: &'static str, message: impl Into<String>) {
-        let place = self.root.place_at(&self.path);
-        self.diagnostics
-            .push(Diagnostic::warning(code, self.file, place, message));
-    }
-
     /// Tells what is wrong with an expression or template.
     pub(crate) fn language(&mut self, code: &'static str, error: LanguageError) {
         self.text_error(code, error.offset, error.message, error.hint.map(sentence));

@@ -1,0 +1,162 @@
+//! Wires everything from the configuration; the only module that knows all others.
+
+pub mod load;
+pub mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::load::Loaded;
+use crate::auth::Authenticator;
+use crate::auth::remote::key_set_client;
+use crate::cache::Cache;
+use crate::cache::clock::Clock;
+use crate::cache::redis::{RedisStatus, RedisTier};
+use crate::engine::{Engine, EngineError};
+use crate::fetch::Fetch;
+use crate::http::health::{Check, Readiness};
+use crate::http::settings::ServerSettings;
+use crate::http::{Services, router, serve};
+use crate::resolve::Resolver;
+use crate::telemetry::{Metrics, TelemetryError};
+
+/// The gateway could not be wired.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The engine refused the graph.
+    #[error("the engine can't run this graph")]
+    Engine(#[from] EngineError),
+    /// The issuers' settings or keys can't be used.
+    #[error("the callers' issuers can't be used")]
+    Auth(#[source] crate::auth::BuildError),
+    /// The HTTP client for key sets could not be made.
+    #[error("the client for key sets can't be made")]
+    KeySetClient(#[source] reqwest::Error),
+    /// The Redis address is no address.
+    #[error("the Redis address can't be used")]
+    Redis(#[source] crate::cache::redis::RedisAddressError),
+    /// The metrics recorder could not be installed.
+    #[error("metrics can't be recorded")]
+    Telemetry(#[source] TelemetryError),
+}
+
+/// A gateway that is wired and has not begun to listen.
+pub struct Gateway {
+    routes: axum::Router,
+    server: ServerSettings,
+    engine: Arc<Engine>,
+    fetch: Arc<Fetch>,
+    metrics: Metrics,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a refresh behind an answer may take.
+const REFRESH_DEADLINE: Duration = Duration::from_secs(20);
+
+impl Gateway {
+    /// Wires a gateway; connects to nothing yet.
+    pub fn new(loaded: Loaded) -> Result<Self, AppError> {
+        let Loaded {
+            config,
+            catalog,
+            connectors,
+        } = loaded;
+        let clock = Clock::system();
+        let cache_settings = settings::cache(&config);
+        let redis =
+            RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
+        let cache = Cache::new(&cache_settings, redis, clock.clone());
+        let order = settings::identity(&config, &connectors);
+        let sources = connectors.into_iter().map(Arc::new).collect();
+        let fetch = Arc::new(Fetch::new(sources, cache, clock, REFRESH_DEADLINE));
+        let resolver = Arc::new(Resolver {
+            catalog: Arc::new(catalog),
+            fetch: fetch.clone(),
+            order,
+            page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
+        });
+        let limits = settings::document_limits(&config);
+        let engine = Arc::new(Engine::new(resolver, limits, config.limits.deadline.0)?);
+        let client = key_set_client().map_err(AppError::KeySetClient)?;
+        let now = Arc::new(chrono::Utc::now);
+        let auth =
+            Authenticator::new(settings::auth(&config), &client, now).map_err(AppError::Auth)?;
+        let metrics = crate::telemetry::install().map_err(AppError::Telemetry)?;
+        let server = settings::server(&config);
+        let services = Services {
+            engine: engine.clone(),
+            auth: Arc::new(auth),
+            readiness: readiness(fetch.clone()),
+            metrics: metrics.clone(),
+            graphiql: settings::graphiql(&config),
+        };
+        Ok(Self {
+            routes: router(services, &server),
+            server,
+            engine,
+            fetch,
+            metrics,
+        })
+    }
+
+    /// The address to listen on.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.listen
+    }
+
+    /// The engine, for whoever asks it without HTTP.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The sources and their cache.
+    pub fn fetch(&self) -> &Arc<Fetch> {
+        &self.fetch
+    }
+
+    /// Serves until `shutdown`, then finishes what is in flight.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
+        let upkeep = tokio::spawn(self.metrics.keep_up(shutdown.clone()));
+        serve::serve(listener, self.routes, self.server, shutdown).await;
+        self.fetch.close().await;
+        upkeep.abort();
+    }
+}
+
+fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+    Arc::new(move || {
+        let mut checks = vec![Check {
+            name: "sources".to_owned(),
+            state: "up".to_owned(),
+            detail: format!("{} sources are configured", fetch.sources().len()),
+        }];
+        if let Some(redis) = fetch.cache().redis() {
+            let (state, detail) = match redis.status() {
+                RedisStatus::Up => ("up", "the cache is shared with other replicas"),
+                RedisStatus::Down { .. } => (
+                    "suspended",
+                    "Redis does not answer: this replica caches alone, and asks vendors more often",
+                ),
+            };
+            checks.push(Check {
+                name: "redis".to_owned(),
+                state: state.to_owned(),
+                detail: detail.to_owned(),
+            });
+        }
+        Readiness {
+            is_ready: true,
+            checks,
+        }
+    })
+}

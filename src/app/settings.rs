@@ -1,0 +1,196 @@
+//! From the configuration's sections to what each module takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::settings::{Algorithm, AuthSettings, IssuerSettings};
+use crate::cache::settings::{CacheSettings, RedisSettings};
+use crate::config::Config;
+use crate::config::section::auth as section;
+use crate::connector::Connector;
+use crate::engine::guard::DocumentLimits;
+use crate::http::settings::{Example, GraphiqlSettings, ServerSettings};
+use crate::record::email::match_key;
+use crate::resolve::IdentityOrder;
+
+/// Which categories of source anchor and win, unless the configuration says so by name.
+const CATEGORIES: &[&str] = &[
+    "CRM",
+    "ERP",
+    "ECOMMERCE",
+    "HELPDESK",
+    "PAYMENTS",
+    "MARKETING_AUTOMATION",
+    "EMAIL",
+    "MESSAGING",
+    "SOCIAL",
+    "ANALYTICS",
+    "OTHER",
+];
+
+fn seconds(time: Duration) -> u64 {
+    time.as_secs()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The cache's settings.
+pub fn cache(config: &Config) -> CacheSettings {
+    let (cache, redis) = (&config.cache, &config.redis);
+    CacheSettings {
+        memory_bytes_max: cache.memory.0,
+        fresh_seconds: seconds(cache.fresh.0),
+        stale_seconds: seconds(cache.stale.0),
+        not_found_seconds: seconds(cache.not_found.0),
+        redis: RedisSettings {
+            url: redis.url.as_ref().map(|url| url.expose().to_owned()),
+            prefix: redis.prefix.clone(),
+            timeout_ms: milliseconds(redis.timeout.0),
+            ..RedisSettings::default()
+        },
+    }
+}
+
+/// The bounds on documents.
+pub fn document_limits(config: &Config) -> DocumentLimits {
+    DocumentLimits {
+        fields_max: u64::from(config.limits.fields),
+        depth_max: config.limits.depth,
+        cost_max: u64::from(config.limits.complexity),
+        ..DocumentLimits::default()
+    }
+}
+
+/// The order in which sources anchor customers and win: as configured, then by category, then as listed.
+pub fn identity(config: &Config, connectors: &[Connector]) -> IdentityOrder {
+    let mut sources: Vec<&Connector> = connectors.iter().collect();
+    let named = |key: &str| config.identity.sources.iter().position(|name| name == key);
+    let category = |connector: &Connector| {
+        CATEGORIES
+            .iter()
+            .position(|name| **name == *connector.category)
+            .unwrap_or(CATEGORIES.len())
+    };
+    sources.sort_by_key(|connector| {
+        (
+            named(&connector.source).unwrap_or(usize::MAX),
+            category(connector),
+        )
+    });
+    let sources: Vec<Arc<str>> = sources
+        .into_iter()
+        .map(|connector| connector.source.clone())
+        .collect();
+    let anchors = if config.identity.anchors.is_empty() {
+        let has_list = |key: &&Arc<str>| {
+            connectors.iter().any(|connector| {
+                connector.source == **key && connector.operation("Customer", "list").is_some()
+            })
+        };
+        sources.iter().filter(has_list).cloned().collect()
+    } else {
+        config
+            .identity
+            .anchors
+            .iter()
+            .map(|key| key.as_str().into())
+            .collect()
+    };
+    let blocked = config
+        .identity
+        .blocked_addresses
+        .iter()
+        .filter_map(|address| match_key(address))
+        .collect();
+    IdentityOrder {
+        anchors,
+        sources,
+        roles: config.identity.role_addresses.clone(),
+        blocked,
+    }
+}
+
+/// The server's settings.
+pub fn server(config: &Config) -> ServerSettings {
+    let server = &config.server;
+    ServerSettings {
+        listen: server.listen,
+        body_bytes_max: usize::try_from(server.body_bytes.0).unwrap_or(usize::MAX),
+        body_timeout_seconds: seconds(server.request_timeout.0).max(1),
+        header_timeout_seconds: seconds(server.header_timeout.0).max(1),
+        connections_max: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
+        drain_seconds: seconds(server.drain.0),
+        ..ServerSettings::default()
+    }
+}
+
+/// The GraphiQL page's settings.
+pub fn graphiql(config: &Config) -> GraphiqlSettings {
+    let section = &config.graphiql;
+    GraphiqlSettings {
+        enabled: section.enabled,
+        token: section
+            .token
+            .as_ref()
+            .map(|token| token.expose().to_owned()),
+        examples: section
+            .examples
+            .iter()
+            .map(|example| Example {
+                query: example.query.clone(),
+                variables: Some(example.variables.clone()),
+            })
+            .collect(),
+    }
+}
+
+/// The issuers' settings.
+pub fn auth(config: &Config) -> AuthSettings {
+    AuthSettings {
+        issuers: config.auth.issuers.iter().map(issuer).collect(),
+        roles: config.auth.roles.clone(),
+        leeway_seconds: seconds(config.auth.leeway.0),
+        ..AuthSettings::default()
+    }
+}
+
+fn issuer(section: &section::IssuerSection) -> IssuerSettings {
+    IssuerSettings {
+        issuer: section.issuer.clone(),
+        audiences: section.audiences.clone(),
+        algorithms: section.algorithms.iter().map(algorithm).collect(),
+        secret: section.secret.clone(),
+        public_key_file: section.public_key_file.clone(),
+        jwks_file: section.jwks_file.clone(),
+        jwks_url: section.jwks_url.clone(),
+        ..IssuerSettings::default()
+    }
+}
+
+fn algorithm(section: &section::Algorithm) -> Algorithm {
+    match section {
+        section::Algorithm::HS256 => Algorithm::HS256,
+        section::Algorithm::RS256 => Algorithm::RS256,
+        section::Algorithm::RS384 => Algorithm::RS384,
+        section::Algorithm::RS512 => Algorithm::RS512,
+        section::Algorithm::PS256 => Algorithm::PS256,
+        section::Algorithm::ES256 => Algorithm::ES256,
+        section::Algorithm::ES384 => Algorithm::ES384,
+        section::Algorithm::EdDSA => Algorithm::EdDSA,
+    }
+}
+
+/// How logs are written.
+pub fn log(config: &Config) -> crate::telemetry::LogSettings {
+    use crate::config::section::log::LogFormat as Section;
+    use crate::telemetry::LogFormat;
+    crate::telemetry::LogSettings {
+        format: match config.log.format {
+            Section::Text => LogFormat::Text,
+            Section::Json => LogFormat::Json,
+        },
+        filter: config.log.filter.clone(),
+    }
+}

@@ -1,0 +1,64 @@
+//! The parameters of a GraphQL request, read from a body or a query string.
+
+use serde_json::{Map, Value};
+
+use crate::engine::Request;
+use crate::error::Code;
+
+use crate::http::refusal::Refusal;
+
+fn bad(message: &str) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}
+
+/// Reads the parameters from a JSON body.
+pub fn from_body(body: &[u8], request_id: &str) -> Result<Request, Refusal> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|_| bad("the request body is not valid JSON"))?;
+    let Value::Object(members) = value else {
+        return Err(bad("the request body is not a JSON object"));
+    };
+    from_members(members, request_id)
+}
+
+/// Reads the parameters from the query string of a GET, where `variables` and `extensions` are JSON texts.
+pub fn from_query(query: &str, request_id: &str) -> Result<Request, Refusal> {
+    let mut members = Map::new();
+    for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+        let value = match &*name {
+            "query" | "operationName" => Value::String(text.into_owned()),
+            "variables" | "extensions" if !text.is_empty() => serde_json::from_str(&text)
+                .map_err(|_| bad("`variables` and `extensions` must be JSON objects"))?,
+            _ => continue,
+        };
+        members.insert(name.into_owned(), value);
+    }
+    from_members(members, request_id)
+}
+
+fn from_members(mut members: Map<String, Value>, request_id: &str) -> Result<Request, Refusal> {
+    let query = match members.remove("query") {
+        Some(Value::String(text)) if !text.is_empty() => text,
+        _ => return Err(bad("`query` must be a string that is not empty")),
+    };
+    let operation_name = match members.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
+        Some(_) => return Err(bad("`operationName` must be a string or null")),
+    };
+    let variables = match members.remove("variables") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(variables)) => variables,
+        Some(_) => return Err(bad("`variables` must be an object or null")),
+    };
+    match members.remove("extensions") {
+        None | Some(Value::Null | Value::Object(_)) => {}
+        Some(_) => return Err(bad("`extensions` must be an object or null")),
+    }
+    Ok(Request {
+        request_id: request_id.to_owned(),
+        query,
+        operation_name,
+        variables,
+    })
+}

@@ -1,0 +1,75 @@
+//! A request that is refused before GraphQL sees it, as a typed answer.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::auth::{self, AuthError};
+use crate::error::Code;
+
+use crate::http::media::Media;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The code, which fixes the status.
+    pub code: Code,
+    /// What is wrong, for the caller.
+    pub message: String,
+    /// The methods to name in `Allow`.
+    pub allow: Option<&'static str>,
+    /// How to prove oneself, for `WWW-Authenticate`.
+    pub challenge: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with that code and message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            allow: None,
+            challenge: None,
+        }
+    }
+
+    /// The refusal of a caller who could not be verified.
+    pub fn unverified(error: &AuthError) -> Self {
+        let needs_proof = matches!(error.code, Code::Unauthenticated | Code::InvalidToken);
+        Self {
+            challenge: needs_proof.then(|| auth::challenge(error)),
+            ..Self::new(error.code, error.message.as_str())
+        }
+    }
+
+    /// The refusal of a method that the route does not have.
+    pub fn of_method(message: &str, allow: Option<&'static str>) -> Self {
+        Self {
+            allow,
+            ..Self::new(Code::MethodNotAllowed, message)
+        }
+    }
+
+    /// The answer, in the form of a GraphQL error.
+    pub fn answer(self, media: Media, request_id: &str) -> Response {
+        let body = json!({"errors": [{
+            "message": self.message,
+            "extensions": {"code": self.code.as_str(), "requestId": request_id},
+        }]});
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = StatusCode::from_u16(self.code.http_status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, media.content_type());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        let challenge = self.challenge.map(HeaderValue::try_from);
+        if let Some(Ok(challenge)) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

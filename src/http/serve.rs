@@ -1,0 +1,140 @@
+//! Accepts connections and serves them within bounds; `axum::serve` has no timer for half-sent requests.
+
+use std::io::{self, Cursor};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::settings::ServerSettings;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until told to stop, then lets requests in flight finish within the drain time and closes the rest.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: ServerSettings,
+    shutdown: CancellationToken,
+) {
+    let builder = Arc::new(builder(&settings));
+    let permits = Arc::new(Semaphore::new(settings.connections_max));
+    let head_timeout = Duration::from_secs(settings.header_timeout_seconds);
+    let graceful = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
+    while let Some((stream, permit)) = shutdown
+        .run_until_cancelled(accept(&listener, &permits))
+        .await
+    {
+        while tasks.try_join_next().is_some() {}
+        let connection = Connection {
+            stream,
+            builder: Arc::clone(&builder),
+            router: router.clone(),
+            watcher: graceful.watcher(),
+            head_timeout,
+        };
+        let shutdown = shutdown.clone();
+        tasks.spawn(async move {
+            connection.run(shutdown).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let drain = Duration::from_secs(settings.drain_seconds);
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = tasks.len(),
+            "requests were cut off at the end of the drain time"
+        );
+    }
+    tasks.shutdown().await;
+}
+
+fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(settings.header_timeout_seconds))
+        .max_headers(settings.headers_max)
+        .max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.streams_max)
+        .max_header_list_size(32 * 1024)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// Waits for room, then for a connection; a failed accept (no file handles left) is waited out.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    watcher: Watcher,
+    head_timeout: Duration,
+}
+
+impl Connection {
+    async fn run(mut self, shutdown: CancellationToken) {
+        let _ = self.stream.set_nodelay(true);
+        // The builder reads until it can tell HTTP/1.1 from HTTP/2 and has no timer for that, so it is done before.
+        let first = tokio::time::timeout(self.head_timeout, first_bytes(&mut self.stream));
+        let Some(Ok(Ok(first))) = shutdown.run_until_cancelled(first).await else {
+            return;
+        };
+        let (reader, writer) = self.stream.into_split();
+        let io = tokio::io::join(Cursor::new(first).chain(reader), writer);
+        let service = TowerToHyperService::new(self.router);
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(io), service);
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(error = %error, "a connection ended early");
+        }
+    }
+}
+
+/// Reads until the bytes are the HTTP/2 preface or cannot become it.
+async fn first_bytes(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(PREFACE.len());
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let room = (PREFACE.len() - first.len()) as u64;
+        if (&mut *stream).take(room).read_buf(&mut first).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(first)
+}

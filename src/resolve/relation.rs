@@ -1,0 +1,437 @@
+//! Relations between entities: foreign keys of a record, and the lists of what points back to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_graphql::Value as Argument;
+use futures_util::future::join_all;
+
+use crate::connector::operation::Operation;
+use crate::connector::{Ask, Connector};
+use crate::fetch::group::write_ask;
+use crate::fetch::status::{SourceStatus, add};
+use crate::fetch::{Outcome, Question, ReadPolicy};
+use crate::record::id::GlobalId;
+use crate::record::{Reading, Record};
+use crate::resolve::argument::{Arguments, text};
+use crate::resolve::condition::{Condition, Targets, conditions};
+use crate::resolve::item::{Child, Entity, Item, Resolved};
+use crate::resolve::order::{Order, Place, key, order};
+use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
+use crate::resolve::{FieldError, Run, entity, identity};
+use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
+
+/// The name of the operation that a relation by that link calls.
+pub fn operation_by(link: &str) -> String {
+    let mut letters = link.chars();
+    let first: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    format!("by{first}{}", letters.as_str())
+}
+
+/// The entity that a connection's nodes are.
+pub fn node_type<'c>(run: &'c Run, connection: &str) -> Option<(&'c TypeDef, &'c ObjectDef)> {
+    let (_, def) = run.catalog().object(connection)?;
+    run.catalog().object(&def.field("nodes")?.ty.name)
+}
+
+/// Follows a foreign key of each parent to one entity.
+pub async fn follow(run: &Run, field: &FieldDef, link: &str, parents: &[Item]) -> Vec<Resolved> {
+    let Some((target, _)) = run.catalog().entity(&field.ty.name) else {
+        return parents.iter().map(|_| Ok(Child::Null)).collect();
+    };
+    let mut wanted: BTreeMap<(Arc<str>, ReadPolicy), Vec<Arc<str>>> = BTreeMap::new();
+    let mut keys = Vec::with_capacity(parents.len());
+    for parent in parents {
+        let found = match parent {
+            Item::Entity(entity) => foreign_key(run, entity, link, &target.name),
+            Item::Root | Item::Page(_) | Item::Edge(..) => None,
+        };
+        if let Some((source, key, policy)) = &found {
+            wanted
+                .entry((source.clone(), *policy))
+                .or_default()
+                .push(key.clone());
+        }
+        keys.push(found);
+    }
+    let loads = wanted.into_iter().map(|((source, policy), keys)| {
+        let question = get(&source, &target.name, policy);
+        async move {
+            let outcomes = run.loader.load(&question, &keys).await;
+            keys.into_iter()
+                .zip(outcomes)
+                .map(move |(key, outcome)| ((source.clone(), policy, key), outcome))
+                .collect::<Vec<_>>()
+        }
+    });
+    let answers: BTreeMap<_, Outcome> = join_all(loads).await.into_iter().flatten().collect();
+    keys.into_iter()
+        .map(|found| {
+            match found.and_then(|(source, key, policy)| {
+                answers
+                    .get(&(source, policy, key))
+                    .map(|outcome| (outcome, policy))
+            }) {
+                None => Ok(Child::Null),
+                Some((Err(failure), _)) => Err(FieldError::of(failure)),
+                Some((Ok(answer), policy)) => Ok(match entity::readings(answer).next() {
+                    Some(reading) => Child::Item(Item::Entity(Arc::new(Entity::of(
+                        target.id, reading, policy,
+                    )))),
+                    None => Child::Null,
+                }),
+            }
+        })
+        .collect()
+}
+
+/// The question for records by their own ids.
+pub fn get(source: &Arc<str>, entity: &Arc<str>, policy: ReadPolicy) -> Question {
+    Question {
+        source: source.clone(),
+        entity: entity.clone(),
+        operation: "get".into(),
+        ask: "".into(),
+        policy,
+    }
+}
+
+fn foreign_key(
+    run: &Run,
+    entity: &Entity,
+    link: &str,
+    target: &str,
+) -> Option<(Arc<str>, Arc<str>, ReadPolicy)> {
+    for reading in entity.readings() {
+        let record = &reading.record;
+        let Some(key) = record.link(link).first() else {
+            continue;
+        };
+        let connector = run.resolver.fetch.source(&record.source)?;
+        let source = connector.link_source(&record.entity, link);
+        let offered = run
+            .resolver
+            .fetch
+            .source(&source)?
+            .operation(target, "get")
+            .is_some();
+        if offered {
+            return Some((source, key.clone(), entity.policy));
+        }
+    }
+    None
+}
+
+/// The relation's question, the same for every parent.
+#[derive(Debug)]
+struct Ready<'r> {
+    target: &'r TypeDef,
+    def: &'r ObjectDef,
+    operation: String,
+    conditions: Vec<Condition>,
+    order: Order,
+    targets: Targets,
+    cursor: Option<Cursor>,
+    cut_first: usize,
+    hash: String,
+}
+
+/// Lists what points back to each parent, from every source that can tell.
+pub async fn back(
+    run: &Run,
+    field: &FieldDef,
+    link: &str,
+    parents: &[Item],
+    arguments: &Arguments,
+) -> Vec<Resolved> {
+    let ready = match prepare(run, field, link, arguments).await {
+        Ok(ready) => ready,
+        Err(error) => return parents.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let sources: Vec<&Arc<Connector>> = run
+        .sources_with(&ready.target.name, &ready.operation)
+        .filter(|connector| is_wanted(&ready.conditions, &connector.source))
+        .collect();
+    let asked = sources
+        .iter()
+        .map(|connector| ask(run, &ready, connector, parents));
+    let answers = join_all(asked).await;
+    parents
+        .iter()
+        .enumerate()
+        .map(|(index, parent)| {
+            let Item::Entity(parent) = parent else {
+                return Ok(Child::Null);
+            };
+            let of_parent = answers.iter().zip(&sources).map(|(answer, connector)| {
+                (*connector, answer.get(index).and_then(Option::as_ref))
+            });
+            Ok(Child::Item(Item::Page(Arc::new(assemble(
+                run, &ready, parent, of_parent,
+            )))))
+        })
+        .collect()
+}
+
+async fn prepare<'r>(
+    run: &'r Run,
+    field: &FieldDef,
+    link: &str,
+    arguments: &Arguments,
+) -> Result<Ready<'r>, FieldError> {
+    let Some((target, def)) = node_type(run, &field.ty.name) else {
+        return Err(FieldError::new(
+            crate::error::Code::Internal,
+            "the relation has no target",
+        ));
+    };
+    let hash = list_hash(&field.name, arguments);
+    let cut_first = arguments.first(run.resolver.page_size_max)?;
+    let cursor = Cursor::read(arguments, &hash)?;
+    let conditions = conditions(run.catalog(), field, arguments);
+    let targets = targets(run, &conditions).await?;
+    Ok(Ready {
+        target,
+        def,
+        operation: operation_by(link),
+        order: order(run.catalog(), field, arguments),
+        conditions,
+        targets,
+        cursor,
+        cut_first,
+        hash,
+    })
+}
+
+/// Whether the conditions on sources let this one in.
+pub fn is_wanted(conditions: &[Condition], source: &str) -> bool {
+    conditions
+        .iter()
+        .filter(|condition| condition.matches == Matches::Source)
+        .all(|condition| match &condition.value {
+            Argument::List(keys) => keys.iter().any(|key| text(key).as_deref() == Some(source)),
+            key => text(key).as_deref() == Some(source),
+        })
+}
+
+/// The records that the global ids of link conditions stand for; a customer stands for all its linked records.
+pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, FieldError> {
+    let mut found = Targets::new();
+    for condition in conditions {
+        let Matches::Link(link) = &condition.matches else {
+            continue;
+        };
+        let of_link = found.entry(link.clone()).or_default();
+        let ids: Vec<String> = match &condition.value {
+            Argument::List(items) => items.iter().filter_map(text).collect(),
+            single => text(single).into_iter().collect(),
+        };
+        let ids: Vec<GlobalId> = ids.iter().filter_map(|id| GlobalId::decode(id)).collect();
+        let customers: Vec<GlobalId> = ids
+            .iter()
+            .filter(|id| id.entity == identity::CUSTOMER)
+            .cloned()
+            .collect();
+        for id in ids.into_iter().filter(|id| id.entity != identity::CUSTOMER) {
+            of_link
+                .entry(id.source.into())
+                .or_insert_with(BTreeSet::new)
+                .insert(id.remote_id.into());
+        }
+        for customer in entity::customers(run, &customers, ReadPolicy::CacheFirst).await? {
+            for reading in customer.readings() {
+                let record = &reading.record;
+                of_link
+                    .entry(record.source.clone())
+                    .or_insert_with(BTreeSet::new)
+                    .insert(record.remote_id.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The conditions that an operation evaluates itself, as its ask.
+pub fn pushed(operation: &Operation, conditions: &[Condition]) -> Ask {
+    let filter = conditions
+        .iter()
+        .filter(|condition| condition.matches != Matches::Source)
+        .filter(|condition| {
+            operation
+                .filters
+                .iter()
+                .any(|filter| filter.name == condition.name)
+        })
+        .filter_map(|condition| {
+            let value = condition.value.clone().into_json().ok()?;
+            operation
+                .can_push(&condition.name, &value)
+                .then(|| (condition.name.clone(), value))
+        })
+        .collect();
+    Ask {
+        filter,
+        sort: None,
+        size: 0,
+    }
+}
+
+/// The names of the conditions that the gateway applies itself.
+pub fn applied_here(operation: &Operation, ask: &Ask, conditions: &[Condition]) -> Vec<Arc<str>> {
+    conditions
+        .iter()
+        .filter(|condition| condition.matches != Matches::Source)
+        .filter(|condition| {
+            let pushed = ask.filter.iter().any(|(name, _)| *name == condition.name);
+            let whole = operation
+                .filters
+                .iter()
+                .any(|filter| filter.name == condition.name && !filter.partial);
+            !(pushed && whole)
+        })
+        .map(|condition| condition.name.clone())
+        .collect()
+}
+
+/// One source's outcome for each parent; `None` where the parent has no record there.
+async fn ask(
+    run: &Run,
+    ready: &Ready<'_>,
+    connector: &Arc<Connector>,
+    parents: &[Item],
+) -> Vec<Option<Outcome>> {
+    let Some(operation) = connector.operation(&ready.target.name, &ready.operation) else {
+        return parents.iter().map(|_| None).collect();
+    };
+    let written = write_ask(&pushed(operation, &ready.conditions));
+    let keys: Vec<Option<(Arc<str>, ReadPolicy)>> = parents
+        .iter()
+        .map(|parent| match parent {
+            Item::Entity(entity) => entity
+                .readings()
+                .find(|reading| reading.record.source == connector.source)
+                .map(|reading| (reading.record.remote_id.clone(), entity.policy)),
+            Item::Root | Item::Page(_) | Item::Edge(..) => None,
+        })
+        .collect();
+    let mut by_policy: BTreeMap<ReadPolicy, Vec<Arc<str>>> = BTreeMap::new();
+    for (key, policy) in keys.iter().flatten() {
+        by_policy.entry(*policy).or_default().push(key.clone());
+    }
+    let loads = by_policy.into_iter().map(|(policy, keys)| {
+        let question = Question {
+            source: connector.source.clone(),
+            entity: ready.target.name.clone(),
+            operation: ready.operation.as_str().into(),
+            ask: written.clone(),
+            policy,
+        };
+        async move {
+            let outcomes = run.loader.load(&question, &keys).await;
+            keys.into_iter()
+                .zip(outcomes)
+                .map(|(key, outcome)| ((key, policy), outcome))
+                .collect::<Vec<_>>()
+        }
+    });
+    let answers: BTreeMap<_, Outcome> = join_all(loads).await.into_iter().flatten().collect();
+    keys.into_iter()
+        .map(|key| key.and_then(|key| answers.get(&key).cloned()))
+        .collect()
+}
+
+/// Merges what the sources hold for one parent into a page.
+fn assemble<'a>(
+    run: &Run,
+    ready: &Ready<'_>,
+    parent: &Entity,
+    answers: impl Iterator<Item = (&'a Arc<Connector>, Option<&'a Outcome>)>,
+) -> crate::resolve::item::Page {
+    let mut rows = Vec::new();
+    let mut statuses: Vec<SourceStatus> = Vec::new();
+    let mut complete = true;
+    for (connector, outcome) in answers {
+        let Some(outcome) = outcome else {
+            let status = missing(parent, &connector.source);
+            complete &= !status.is_failure();
+            add(&mut statuses, status);
+            continue;
+        };
+        let mut status = SourceStatus::of(&connector.source, outcome);
+        if let Some(operation) = connector.operation(&ready.target.name, &ready.operation) {
+            status.filtered_locally = applied_here(
+                operation,
+                &pushed(operation, &ready.conditions),
+                &ready.conditions,
+            );
+        }
+        complete &= !status.is_failure() && !status.truncated;
+        add(&mut statuses, status);
+        let Ok(answer) = outcome else { continue };
+        for reading in entity::readings(answer) {
+            if is_shown(run, &ready.conditions, &ready.targets, &reading.record) {
+                rows.push(row(run, ready, reading));
+            }
+        }
+    }
+    if ready.order.path.is_some() {
+        rows.sort_by(|left, right| left.place.compare(&right.place, ready.order.descending));
+    }
+    let total = (
+        rows.len() as u64,
+        if complete { "EXACT" } else { "AT_LEAST" },
+    );
+    if let Some(cursor) = &ready.cursor {
+        rows.retain(|row| {
+            row.place
+                .compare(&cursor.place, ready.order.descending)
+                .is_gt()
+        });
+    }
+    let cut = Cut {
+        ty: ready.target.id,
+        hash: ready.hash.clone(),
+        first: ready.cut_first,
+        policy: parent.policy,
+    };
+    page(&cut, rows, Some(total), statuses)
+}
+
+/// Whether a record meets every condition; deleted ones are not listed.
+pub fn is_shown(run: &Run, conditions: &[Condition], targets: &Targets, record: &Record) -> bool {
+    !record.deleted
+        && conditions
+            .iter()
+            .all(|condition| condition.holds(run.catalog(), record, targets))
+}
+
+fn row(run: &Run, ready: &Ready<'_>, reading: Reading) -> Row {
+    let place = Place {
+        key: key(run.catalog(), ready.def, &reading.record, &ready.order),
+        rank: run.resolver.order.rank(&reading.record.source),
+        id: reading.record.remote_id.clone(),
+    };
+    Row {
+        reading,
+        place,
+        positions: Positions::default(),
+    }
+}
+
+/// Why a source was not asked for a parent: its look-up failed, or the parent has no record there.
+fn missing(parent: &Entity, source: &Arc<str>) -> SourceStatus {
+    let known = parent.cluster.as_deref().and_then(|cluster| {
+        cluster
+            .statuses
+            .iter()
+            .find(|status| status.source == *source)
+    });
+    match known {
+        Some(status) if status.is_failure() => status.clone(),
+        _ => SourceStatus::new(source.clone(), "SKIPPED"),
+    }
+}

@@ -1,0 +1,300 @@
+//! Root fields: entities by id and by identifier, the caller, the sources.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_graphql::Value as Argument;
+use futures_util::future::join_all;
+
+use crate::auth::scope::Requirement;
+use crate::error::Code;
+use crate::fetch::{Question, ReadPolicy};
+use crate::record::id::GlobalId;
+use crate::record::value::Value;
+use crate::record::{Reading, email};
+use crate::resolve::argument::{Arguments, text};
+use crate::resolve::item::{Child, Entity, Item, Resolved};
+use crate::resolve::{FieldError, Run, entity, identity, relation};
+
+const IDS_MAX: usize = 100;
+/// The scope that allows a caller to bypass the cache.
+const BYPASS: &str = "cache:bypass";
+
+/// Names that [`compute`] knows, for the check at start.
+pub const COMPUTED: &[&str] = &[
+    "node",
+    "nodes",
+    "viewer",
+    "customerByIdentifier",
+    "sources",
+    "source",
+];
+
+/// Resolves a computed root field.
+pub async fn compute(run: &Run, name: &str, arguments: &Arguments) -> Resolved {
+    match name {
+        "node" => {
+            let id = arguments.text("id").unwrap_or_default();
+            nodes(run, &[id]).await.pop().unwrap_or(Ok(Child::Null))
+        }
+        "nodes" => {
+            let ids = arguments.texts("ids").unwrap_or_default();
+            if ids.len() > IDS_MAX {
+                let message = format!(
+                    "`ids` has {} entries; at most {IDS_MAX} are allowed",
+                    ids.len()
+                );
+                return Err(FieldError::new(Code::LimitExceeded, message));
+            }
+            let found: Result<Vec<Child>, FieldError> =
+                nodes(run, &ids).await.into_iter().collect();
+            found.map(Child::Items)
+        }
+        "viewer" => Ok(Child::Value(viewer(run))),
+        "customerByIdentifier" => by_identifier(run, arguments).await,
+        "sources" => Ok(Child::Value(sources(
+            run,
+            arguments.texts("categories").as_deref(),
+        ))),
+        "source" => {
+            let key: Arc<str> = arguments.text("key").unwrap_or_default().into();
+            Ok(Child::Value(
+                run.source_object(&key).map_or(Value::Null, Value::Object),
+            ))
+        }
+        other => {
+            let message = format!("the gateway does not know how to compute `{other}`");
+            Err(FieldError::new(Code::Internal, message))
+        }
+    }
+}
+
+/// Resolves one entity by the `id` argument.
+pub async fn get(run: &Run, type_name: &str, arguments: &Arguments) -> Resolved {
+    let policy = policy(run, arguments)?;
+    let id = arguments
+        .text("id")
+        .and_then(|id| GlobalId::decode(&id))
+        .filter(|id| id.entity == type_name);
+    let found = entity::by_ids(run, &[id], policy)
+        .await
+        .pop()
+        .unwrap_or(Ok(None))?;
+    Ok(found.map_or(Child::Null, |entity| Child::Item(Item::Entity(entity))))
+}
+
+fn policy(run: &Run, arguments: &Arguments) -> Result<ReadPolicy, FieldError> {
+    let policy = arguments.read_policy();
+    if policy == ReadPolicy::Live && !run.caller.scopes.contains(BYPASS) {
+        let message = format!("`readPolicy: LIVE` needs the scope `{BYPASS}`");
+        return Err(FieldError::new(Code::Forbidden, message));
+    }
+    Ok(policy)
+}
+
+async fn nodes(run: &Run, ids: &[String]) -> Vec<Resolved> {
+    let ids: Vec<Option<GlobalId>> = ids.iter().map(|id| GlobalId::decode(id)).collect();
+    // What the caller may not see looks like what is not there, and no vendor is asked for it.
+    let visible: Vec<Option<GlobalId>> = ids
+        .iter()
+        .map(|id| id.clone().filter(|id| may_see(run, &id.entity)))
+        .collect();
+    let entities = entity::by_ids(run, &visible, ReadPolicy::CacheFirst).await;
+    visible
+        .iter()
+        .zip(entities)
+        .map(|(id, found)| match (id, found?) {
+            (_, Some(entity)) => Ok(Child::Item(Item::Entity(entity))),
+            (Some(id), None) if id.entity == "Source" => {
+                let source = run.source_object(&id.source.as_str().into());
+                Ok(Child::Value(source.map_or(Value::Null, Value::Object)))
+            }
+            _ => Ok(Child::Null),
+        })
+        .collect()
+}
+
+fn may_see(run: &Run, type_name: &str) -> bool {
+    run.catalog().named(type_name).is_some_and(|def| {
+        Requirement {
+            alternatives: def.requires.clone(),
+        }
+        .is_met_by(&run.caller)
+    })
+}
+
+fn viewer(run: &Run) -> Value {
+    let scopes = run
+        .caller
+        .scopes
+        .iter()
+        .map(|scope| Value::from(scope.as_str()))
+        .collect();
+    run.catalog()
+        .build("Viewer")
+        .set("subject", Value::from(run.caller.subject.as_str()))
+        .set(
+            "tenant",
+            run.caller
+                .tenant
+                .as_deref()
+                .map_or(Value::Null, Value::from),
+        )
+        .set("scopes", Value::List(scopes))
+        .value()
+}
+
+fn sources(run: &Run, categories: Option<&[String]>) -> Value {
+    let wanted =
+        |category: &str| categories.is_none_or(|names| names.iter().any(|name| name == category));
+    let objects = run
+        .resolver
+        .fetch
+        .sources()
+        .iter()
+        .filter(|connector| wanted(&connector.category))
+        .filter_map(|connector| run.source_object(&connector.source).map(Value::Object));
+    Value::List(objects.collect())
+}
+
+/// The look-ups that an identifier stands for: source, operation, key.
+fn lookups(
+    run: &Run,
+    given: &Argument,
+) -> Result<Vec<(Arc<str>, &'static str, Arc<str>)>, FieldError> {
+    let Argument::Object(given) = given else {
+        return Ok(Vec::new());
+    };
+    let refuse = |message: &str| FieldError::new(Code::InvalidArgument, message);
+    let mut found = Vec::new();
+    if let Some(address) = given.get("email").and_then(text) {
+        let key = email::match_key(&address).ok_or_else(|| {
+            refuse("`identifier.email` is not an address that can identify a customer")
+        })?;
+        if run.resolver.order.never_links(&key) {
+            return Err(refuse(
+                "`identifier.email` is a shared mailbox, which identifies nobody",
+            ));
+        }
+        for connector in run.sources_with(identity::CUSTOMER, "byEmail") {
+            found.push((connector.source.clone(), "byEmail", key.as_str().into()));
+        }
+    }
+    if let Some(Argument::Object(external)) = given.get("externalId") {
+        let namespace = external.get("namespace").and_then(text).unwrap_or_default();
+        let value: Arc<str> = external
+            .get("value")
+            .and_then(text)
+            .unwrap_or_default()
+            .trim()
+            .into();
+        for connector in run
+            .sources_with(identity::CUSTOMER, "get")
+            .filter(|connector| *connector.source == *namespace)
+        {
+            found.push((connector.source.clone(), "get", value.clone()));
+        }
+        let stores = |namespace: &str| {
+            run.sources_with(identity::CUSTOMER, "byExternalId")
+                .filter(|connector| connector.external_namespace.as_deref() == Some(namespace))
+                .map(|connector| connector.source.clone())
+                .collect::<Vec<_>>()
+        };
+        found.extend(
+            stores(&namespace)
+                .into_iter()
+                .map(|source| (source, "byExternalId", value.clone())),
+        );
+        if found.is_empty() {
+            return Err(refuse(
+                "`identifier.externalId.namespace` is known to no source",
+            ));
+        }
+    }
+    if let Some(Argument::Object(record)) = given.get("record") {
+        let source = record.get("sourceKey").and_then(text).unwrap_or_default();
+        let Some(connector) = run
+            .sources_with(identity::CUSTOMER, "get")
+            .find(|found| *found.source == *source)
+        else {
+            return Err(refuse(
+                "`identifier.record.sourceKey` names no source that has customers",
+            ));
+        };
+        let id = record.get("remoteId").and_then(text).unwrap_or_default();
+        found.push((connector.source.clone(), "get", id.into()));
+    }
+    Ok(found)
+}
+
+async fn by_identifier(run: &Run, arguments: &Arguments) -> Resolved {
+    let policy = policy(run, arguments)?;
+    let Some(given) = arguments.get("identifier") else {
+        return Ok(Child::Null);
+    };
+    if let Argument::Object(object) = given
+        && let Some(id) = object.get("id").and_then(text)
+    {
+        let only = Arguments(BTreeMap::from([("id".into(), Argument::String(id))]));
+        return get(run, identity::CUSTOMER, &only).await;
+    }
+    let lookups = lookups(run, given)?;
+    let asked = lookups.into_iter().map(|(source, operation, key)| {
+        let question = Question {
+            operation: operation.into(),
+            ..relation::get(&source, &identity::CUSTOMER.into(), policy)
+        };
+        async move { run.loader.load(&question, &[key]).await.pop() }
+    });
+    let mut seeds: Vec<Reading> = Vec::new();
+    let mut failed = None;
+    for outcome in join_all(asked).await.into_iter().flatten() {
+        match outcome {
+            Ok(answer) => {
+                seeds.extend(entity::readings(&answer).filter(|reading| !reading.record.deleted))
+            }
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    seeds.sort_by_key(|seed| run.resolver.order.rank(&seed.record.source));
+    if seeds.is_empty() {
+        return match failed {
+            Some(failure) => Err(FieldError::of(&failure)),
+            None => Ok(Child::Null),
+        };
+    }
+    one_customer(run, seeds, policy).await
+}
+
+/// The one customer that all seeds belong to; several customers are an error, never a choice.
+async fn one_customer(run: &Run, seeds: Vec<Reading>, policy: ReadPolicy) -> Resolved {
+    let Some((def, _)) = run.catalog().entity(identity::CUSTOMER) else {
+        return Ok(Child::Null);
+    };
+    let mut rest = seeds;
+    let mut found: Option<Arc<Entity>> = None;
+    while !rest.is_empty() {
+        let seed = rest.remove(0);
+        let entity = Arc::new(Entity::of(def.id, seed, policy));
+        let Some(entity) = entity::assemble(run, vec![entity]).await.pop() else {
+            break;
+        };
+        rest.retain(|seed| {
+            !entity.readings().any(|member| {
+                member.record.source == seed.record.source
+                    && member.record.remote_id == seed.record.remote_id
+            })
+        });
+        match &found {
+            None => found = Some(entity),
+            Some(known) if entity::id(run, known) == entity::id(run, &entity) => {}
+            Some(_) => {
+                return Err(FieldError::new(
+                    Code::AmbiguousMatch,
+                    "the identifier matches several customers; use an id or a record instead",
+                ));
+            }
+        }
+    }
+    Ok(found.map_or(Child::Null, |entity| Child::Item(Item::Entity(entity))))
+}
