@@ -10,6 +10,7 @@
 mod auth;
 mod cache;
 mod connector_language;
+mod connectors;
 mod customer;
 mod protocol;
 mod sandbox;

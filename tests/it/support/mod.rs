@@ -2,4 +2,5 @@
 
 pub mod gateway;
 pub mod redis;
+pub mod source;
 pub mod vendor;
