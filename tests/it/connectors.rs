@@ -22,7 +22,7 @@ const ANA: &str = "ana.silva@acme-industries.io";
 
 async fn company() -> Sandbox {
     let options = Options {
-        customers: 300,
+        customers: 120,
         ..Options::default()
     };
     Sandbox::start(options).await.unwrap()
@@ -141,7 +141,7 @@ async fn all_pages_of_every_list_read_without_a_refusal_and_without_a_repeat() {
             if let Some(total) = total {
                 assert_eq!(total, seen.len() as u64, "{key} {}", op.entity);
             }
-            assert!(seen.len() > 20, "{key} {}", op.entity);
+            assert!(seen.len() > 5, "{key} {}", op.entity);
         }
     }
     sandbox.shutdown().await;
@@ -156,7 +156,8 @@ async fn the_same_person_is_mapped_from_all_five() {
     assert_eq!(text(&ana, "givenName"), "Ana");
     assert_eq!(text(&ana, "emails.0.normalized"), ANA);
     assert_eq!(field(&ana, "emails.0.verified"), Value::Bool(true));
-    assert_eq!(text(&ana, "phones.0.e164"), "+351912345678");
+    // `0912345678` is no number of Portugal, so that it has no certain form.
+    assert_eq!(field(&ana, "phones.0.e164"), Value::Null);
     assert_eq!(&*ana.link("account")[0], "9107199254740993");
     assert_eq!(&*ana.remote_type, "Contact");
     let erp_id = ana.identifiers.iter().find(|one| one.namespace.is_some());
@@ -168,6 +169,7 @@ async fn the_same_person_is_mapped_from_all_five() {
         (text(&debtor, "familyName"), text(&debtor, "givenName")),
         ("Silva".into(), "Ana".into())
     );
+    assert_eq!(text(&debtor, "phones.0.e164"), "+351912345678");
     assert_eq!(text(&debtor, "createdAt"), "2024-07-27T23:37:19Z");
     let orders = load(&erp, ("Order", "byCustomer"), &["0000104711", "0000000000"])
         .await
