@@ -47,9 +47,23 @@ fn check_alone(
     let mut root = parse::parse(text, file, diagnostics)?;
     interpolate(&mut root, file, folder, environment, diagnostics);
     gather(&mut root, file, diagnostics);
-    let spec: ConnectorSpec = read::read(&root, file, diagnostics)?;
+    let spec = read_spec(&root, file, diagnostics)?;
     let mut report = Report::new(&root, file, diagnostics);
     compile(&spec, text, catalog, &mut report)
+}
+
+/// Reads the structure; messages name paths as they are written, without the keys that names are gathered under.
+fn read_spec(root: &Node, file: &Arc<str>, diagnostics: &mut Diagnostics) -> Option<ConnectorSpec> {
+    let mut found = Diagnostics::new();
+    let spec = read::read(root, file, &mut found);
+    for problem in found.sorted() {
+        let mut problem = problem.clone();
+        for gathered in [ENTITIES, OPERATIONS] {
+            problem.message = problem.message.replace(&format!("{gathered}."), "");
+        }
+        diagnostics.push(problem);
+    }
+    spec
 }
 
 /// Tells sources that have the same key; `files` are those that were read, with their texts.

@@ -205,7 +205,7 @@ async fn the_same_person_is_mapped_from_all_five() {
 
     let marketing = connector(&sandbox, "marketing");
     let contact = one(&marketing, ("Customer", "byEmail"), ANA).await;
-    assert_eq!(text(&contact, "createdAt"), "2023-01-02T15:20:25Z");
+    assert_eq!(text(&contact, "createdAt"), "2023-01-03T07:47:05Z");
     sandbox.shutdown().await;
 }
 

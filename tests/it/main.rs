@@ -9,6 +9,8 @@
 
 mod auth;
 mod cache;
+mod check;
+mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
