@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::Environment;
-use crate::connector::{Connector, check};
+use crate::connector::Connector;
+use crate::connector::check::{Text, check, check_keys};
 use crate::schema::Catalog;
 use crate::schema::load::{SchemaProblem, SchemaText, load as load_schema};
 use crate::transport::retry::Surroundings;
@@ -119,25 +120,31 @@ fn connectors(
     environment: &Environment,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Connector> {
-    let mut compiled = Vec::new();
+    let mut compiled = Vec::with_capacity(texts.len());
     for text in texts {
-        let found = check::check(&text.file, &text.text, catalog, environment, diagnostics);
-        compiled.extend(found.map(|found| (text.file.clone(), found)));
+        let source = Text {
+            file: &text.file,
+            folder: &text.folder,
+            text: &text.text,
+        };
+        let checked = check(source, catalog, environment, diagnostics);
+        compiled.extend(checked.map(|one| (text.file.clone(), one)));
     }
-    let named: Vec<_> = compiled
+    let keys: Vec<_> = compiled
         .iter()
-        .map(|(file, found)| (file.clone(), found))
+        .map(|(file, one)| (file.clone(), one))
         .collect();
-    check::check_keys(&named, diagnostics);
-    let mut connectors = Vec::new();
-    for (file, compiled) in compiled {
-        match Connector::new(compiled, Surroundings::real()) {
+    check_keys(&keys, diagnostics);
+    let mut connectors = Vec::with_capacity(compiled.len());
+    for (file, one) in compiled {
+        match Connector::new(one, Surroundings::real()) {
             Ok(connector) => connectors.push(connector),
-            Err(error) => {
-                let message = format!("The source's client can't be made: {error}.");
-                let problem = Diagnostic::error("client", &file, Place::START, message);
-                diagnostics.push(problem);
-            }
+            Err(error) => diagnostics.push(Diagnostic::error(
+                "source",
+                &file,
+                Place::START,
+                format!("The source can't be set up: {error}."),
+            )),
         }
     }
     connectors

@@ -12,35 +12,58 @@ use crate::connector::compile::report::Report;
 use crate::connector::spec::{ConnectorSpec, ENTITIES, OPERATIONS};
 use crate::schema::Catalog;
 
-/// Reads one file against the graph. Nothing comes back when it has an error; `${file:…}` is relative to the file.
+/// A connector file that was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// Its name in messages.
+    pub file: &'a Arc<str>,
+    /// Where the paths of `${file:…}` start.
+    pub folder: &'a Path,
+    /// Its contents.
+    pub text: &'a str,
+}
+
+/// Checks and compiles one file against the graph. Nothing comes back when it has an error.
 pub fn check(
-    file: &Arc<str>,
-    text: &str,
+    text: Text<'_>,
     catalog: &Catalog,
     environment: &Environment,
     diagnostics: &mut Diagnostics,
 ) -> Option<Compiled> {
     let mut found = Diagnostics::new();
-    let compiled = check_alone(file, text, catalog, environment, &mut found);
+    let compiled = check_alone(text, catalog, environment, &mut found);
     let compiled = compiled.filter(|_| !found.has_errors());
     diagnostics.extend(found);
     compiled
 }
 
 fn check_alone(
-    file: &Arc<str>,
-    text: &str,
+    text: Text<'_>,
     catalog: &Catalog,
     environment: &Environment,
     diagnostics: &mut Diagnostics,
 ) -> Option<Compiled> {
+    let Text { file, folder, text } = text;
     let mut root = parse::parse(text, file, diagnostics)?;
-    let folder = Path::new(&**file).parent().unwrap_or_else(|| Path::new(""));
     interpolate(&mut root, file, folder, environment, diagnostics);
     gather(&mut root, file, diagnostics);
-    let spec: ConnectorSpec = read::read(&root, file, diagnostics)?;
+    let spec = read_spec(&root, file, diagnostics)?;
     let mut report = Report::new(&root, file, diagnostics);
     compile(&spec, text, catalog, &mut report)
+}
+
+/// Reads the structure; messages name paths as they are written, without the keys that names are gathered under.
+fn read_spec(root: &Node, file: &Arc<str>, diagnostics: &mut Diagnostics) -> Option<ConnectorSpec> {
+    let mut found = Diagnostics::new();
+    let spec = read::read(root, file, &mut found);
+    for problem in found.sorted() {
+        let mut problem = problem.clone();
+        for gathered in [ENTITIES, OPERATIONS] {
+            problem.message = problem.message.replace(&format!("{gathered}."), "");
+        }
+        diagnostics.push(problem);
+    }
+    spec
 }
 
 /// Tells sources that have the same key; `files` are those that were read, with their texts.

@@ -15,6 +15,9 @@ use crate::record::{CustomValue, Identifier, IdentifierKind, Record, Trust};
 /// Items of one list within a record that are mapped.
 const LIST_ITEMS_MAX: usize = 10_000;
 
+/// A link's name and its keys.
+type Link = (Arc<str>, Vec<Arc<str>>);
+
 /// How the records of one entity are made.
 #[derive(Debug)]
 pub(crate) struct RecordMap {
@@ -240,7 +243,7 @@ impl RecordMap {
         }
     }
 
-    fn map_links(&self, scope: &Scope<'_>) -> Result<Vec<(Arc<str>, Vec<Arc<str>>)>, MapError> {
+    fn map_links(&self, scope: &Scope<'_>) -> Result<Vec<Link>, MapError> {
         let mut links = Vec::with_capacity(self.links.len());
         for link in &self.links {
             let keys =

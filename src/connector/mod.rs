@@ -12,6 +12,7 @@ mod load;
 mod map;
 pub mod operation;
 mod page;
+pub mod reference;
 mod render;
 mod reply;
 pub mod spec;

@@ -44,14 +44,24 @@ pub struct Operation {
 impl Operation {
     /// Whether the source can evaluate this value of the filter; an enum value may have no counterpart there.
     pub fn can_push(&self, name: &str, value: &Json) -> bool {
-        self.plan
+        let Some(filter) = self
+            .plan
             .filters
             .iter()
             .find(|filter| &*filter.name == name)
-            .is_some_and(|filter| match &filter.inverse {
-                Some(inverse) => inverse.raw_of(value).is_some(),
-                None => !value.is_null(),
-            })
+        else {
+            return false;
+        };
+        let count = match (&filter.inverse, value) {
+            (Some(inverse), _) => match inverse.raw_of(value) {
+                Some(raw) => raw.len(),
+                None => return false,
+            },
+            (None, Json::Null) => return false,
+            (None, Json::Array(values)) => values.len(),
+            (None, _) => 1,
+        };
+        !filter.single || count == 1
     }
 }
 
@@ -180,6 +190,7 @@ pub(crate) struct Placement {
 pub(crate) struct FilterPlan {
     pub(crate) name: Arc<str>,
     pub(crate) placement: Placement,
+    pub(crate) single: bool,
     /// The vendor's words for the values, when the templates read `raw`.
     pub(crate) inverse: Option<Inverse>,
 }

@@ -45,7 +45,7 @@ impl Connector {
     pub(crate) fn render(&self, op: &Operation, asked: Asked<'_>) -> Result<Call, CallFailure> {
         let plan = &op.plan;
         let mut additions = Additions::default();
-        let filter = self.filters(plan, asked.ask, &mut additions)?;
+        let filter = self.filters(op, asked.ask, &mut additions)?;
         let sort = self.sort(plan, asked.ask, &mut additions)?;
         let context = self.context(asked, filter, sort);
         let mut headers = Vec::with_capacity(plan.headers.len() + 3);
@@ -123,10 +123,11 @@ impl Connector {
     /// The values of the pushed-down filters as `filter` in templates, and what they add to the call.
     fn filters(
         &self,
-        plan: &Plan,
+        op: &Operation,
         ask: &Ask,
         additions: &mut Additions,
     ) -> Result<Tree, CallFailure> {
+        let plan = &op.plan;
         let unknown = ask
             .filter
             .iter()
@@ -142,6 +143,13 @@ impl Connector {
                 members.push((filter.name.as_ref().into(), Tree::Null));
                 continue;
             };
+            if filter.single && !op.can_push(&filter.name, value) {
+                let detail = format!(
+                    "`{}` takes one value of the filter `{}`",
+                    plan.label, filter.name
+                );
+                return Err(CallFailure::new(FailureClass::Unsupported, detail));
+            }
             let mut values = vec![("value".into(), tree_of(value))];
             if let Some(inverse) = &filter.inverse {
                 let Some(raw) = inverse.raw_of(value) else {

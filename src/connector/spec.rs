@@ -461,6 +461,8 @@ pub struct FilterSpec {
     pub value: Option<Written>,
     /// Whether the vendor only narrows the answer down, so that the gateway applies the filter again.
     pub partial: bool,
+    /// Whether the vendor takes one value only, so that several are left to the gateway.
+    pub single: bool,
 }
 
 /// How one sort order is asked for in each direction; a direction that is absent is not offered.

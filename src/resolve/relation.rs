@@ -1,6 +1,6 @@
 //! Relations between entities: foreign keys of a record, and the lists of what points back to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::Value as Argument;

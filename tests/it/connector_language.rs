@@ -940,3 +940,12 @@ proptest! {
         let _ = RequestTemplate::compile(&format!("GET /{source}"), &language());
     }
 }
+
+#[test]
+fn a_name_that_is_only_sliced_is_still_read() {
+    let item = Tree::Map(vec![("name".into(), "ana maria silva".into())]);
+    let text = "(name | split(' '))[1:] | join(' ')";
+    let expression = Expression::compile(text, &Language::default()).unwrap();
+    let outcome = expression.evaluate(&Scope::of(&item)).unwrap();
+    assert_eq!(*outcome.value, Tree::from("maria silva"));
+}

@@ -52,6 +52,14 @@ fn the_json_schema_of_connector_files_is_up_to_date() {
 }
 
 #[test]
+fn the_manual_of_connector_files_is_up_to_date() {
+    guard(
+        "docs/connectors.md",
+        &tributary::connector::reference::render(),
+    );
+}
+
+#[test]
 fn the_printed_schema_is_up_to_date() {
     let catalog = load_shipped().unwrap();
     guard("docs/schema.graphql", &sdl::print(&catalog));

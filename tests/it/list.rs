@@ -113,7 +113,11 @@ async fn orders_of_a_customer_are_asked_by_the_relation() {
         set(&ana["customerByIdentifier"]["orders"]["nodes"]),
         "{answer:#}"
     );
-    assert_eq!(gateway.calls(), counts([("crm contacts.batch_read", 1)]), "the id is looked up, the rest was known");
+    assert_eq!(
+        gateway.calls(),
+        counts([("crm contacts.batch_read", 1)]),
+        "the id is looked up, the rest was known"
+    );
     gateway.stop().await;
 }
 
@@ -208,7 +212,10 @@ async fn a_list_that_a_source_can_not_sort_says_where_reading_stopped() {
         .data("{ orders(first: 1, sort: {field: TOTAL}) { nodes { id } totalCount { value } sourceStatuses { source { key } truncated } } }")
         .await;
     let statuses = data["orders"]["sourceStatuses"].as_array().unwrap();
-    assert!(statuses.iter().all(|status| status["truncated"] == true), "{data:#}");
+    assert!(
+        statuses.iter().all(|status| status["truncated"] == true),
+        "{data:#}"
+    );
     gateway.stop().await;
 }
 

@@ -12,8 +12,11 @@
 mod architecture;
 mod auth;
 mod cache;
+mod check;
 mod cli;
+mod connector;
 mod connector_language;
+mod connectors;
 mod customer;
 mod generated;
 mod graphiql;

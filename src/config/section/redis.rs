@@ -36,12 +36,11 @@ impl RedisSection {
     /// Reports an address that is none of Redis and values out of bounds.
     pub fn validate(&self, check: &mut Check<'_>) {
         let is_redis = |secret: &Secret| {
-            Url::parse(secret.expose())
-                .is_ok_and(|url| match url.scheme() {
-                    "redis" | "rediss" => url.has_host(),
-                    "redis+unix" | "unix" => url.path().len() > 1,
-                    _ => false,
-                })
+            Url::parse(secret.expose()).is_ok_and(|url| match url.scheme() {
+                "redis" | "rediss" => url.has_host(),
+                "redis+unix" | "unix" => url.path().len() > 1,
+                _ => false,
+            })
         };
         if !self.url.as_ref().is_none_or(is_redis) {
             check.refuse(

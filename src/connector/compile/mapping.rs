@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::connector::compile::graph::node_of;
+use crate::connector::compile::operation::Inverses;
 use crate::connector::compile::report::{Report, did_you_mean};
 use crate::connector::convert::{EnumLeaf, Leaf};
 use crate::connector::language::Language;
@@ -467,7 +468,7 @@ pub(crate) fn inverses(
     catalog: &Catalog,
     entity: &ObjectDef,
     written: &BTreeMap<String, crate::connector::spec::Mapping>,
-) -> BTreeMap<String, Vec<(Arc<str>, Box<str>)>> {
+) -> Inverses {
     let mut inverses = BTreeMap::new();
     for (name, mapping) in written {
         let is_enum = entity.field(name).is_some_and(|field| {

@@ -187,7 +187,9 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
     if let Err(error) = Credential::new(&spec.credential) {
         let text = sentence(&error.to_string());
         report.at("credential", |report| {
-            report.name_error("wrong-credential", text, None)
+            if !report.is_unset() {
+                report.name_error("wrong-credential", text, None);
+            }
         });
     }
     if let Some(price) = &spec.price

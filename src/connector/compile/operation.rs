@@ -25,6 +25,9 @@ use crate::connector::spec::{
 use crate::record::IdentifierKind;
 use crate::schema::{Matches, ObjectDef};
 
+/// For each mapped enum field, the graph's values with the vendor's words for them.
+pub(crate) type Inverses = BTreeMap<String, Vec<(Arc<str>, Box<str>)>>;
+
 /// What a file says for all its operations.
 pub(crate) struct Shared<'a> {
     pub(crate) protocol: Protocol,
@@ -38,7 +41,7 @@ pub(crate) struct Shared<'a> {
 pub(crate) struct Of<'a> {
     pub(crate) object: &'a ObjectDef,
     pub(crate) map: &'a RecordMap,
-    pub(crate) inverses: &'a BTreeMap<String, Vec<(Arc<str>, Box<str>)>>,
+    pub(crate) inverses: &'a Inverses,
 }
 
 impl Surroundings<'_> {
@@ -465,6 +468,7 @@ impl Surroundings<'_> {
                         variables,
                         value,
                         partial: _,
+                        single,
                     } = filter.clone();
                     let placement = PlacementSpec {
                         query,
@@ -491,6 +495,7 @@ impl Surroundings<'_> {
                     plans.push(FilterPlan {
                         name: input.name.clone(),
                         placement,
+                        single,
                         inverse: inverse.cloned().map(Inverse),
                     });
                 });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
-use crate::config::yaml::{Node, PathSegment};
+use crate::config::yaml::{Kind, Node, PathSegment};
 use crate::connector::language::Language;
 use crate::connector::language::error::LanguageError;
 use crate::connector::language::expression::Expression;
@@ -57,6 +57,19 @@ impl<'a> Report<'a> {
         self.root
             .at(&self.path)
             .is_some_and(|node| node.get(key).is_some())
+    }
+
+    /// Whether a variable in the part is unset, so that its value is a placeholder and can't be judged.
+    pub(crate) fn is_unset(&self) -> bool {
+        let Some(node) = self.root.at(&self.path) else {
+            return false;
+        };
+        let problems = self.diagnostics.sorted();
+        let mut unset = problems
+            .iter()
+            .filter(|problem| problem.code.0 == "unset-variable")
+            .map(|problem| problem.place.offset);
+        unset.any(|offset| holds(node, offset))
     }
 
     /// Tells that the part is wrong.
@@ -113,13 +126,6 @@ impl<'a> Report<'a> {
         self.push(code, place, message, hint);
     }
 
-    /// Tells that something probably does not do what was meant.
-    pub(crate) fn warning(&mut self, code: &'static str, message: impl Into<String>) {
-        let place = self.root.place_at(&self.path);
-        self.diagnostics
-            .push(Diagnostic::warning(code, self.file, place, message));
-    }
-
     /// Tells what is wrong with an expression or template.
     pub(crate) fn language(&mut self, code: &'static str, error: LanguageError) {
         self.text_error(code, error.offset, error.message, error.hint.map(sentence));
@@ -152,6 +158,18 @@ impl<'a> Report<'a> {
         let mut diagnostic = Diagnostic::error(code, self.file, place, message);
         diagnostic.hint = hint;
         self.diagnostics.push(diagnostic);
+    }
+}
+
+/// Whether a scalar of the node is written around that place. The tree is no deeper than the parser allows.
+fn holds(node: &Node, offset: usize) -> bool {
+    match &node.kind {
+        Kind::Scalar(_) => {
+            let end = node.place.offset.saturating_add(node.place.len);
+            (node.place.offset..=end).contains(&offset)
+        }
+        Kind::Sequence(items) => items.iter().any(|item| holds(item, offset)),
+        Kind::Mapping(pairs) => pairs.iter().any(|(_, value)| holds(value, offset)),
     }
 }
 

@@ -212,6 +212,13 @@ impl Jinja {
                     .is_some_and(|first| usage.tables.contains(first))
             })
             .collect::<Vec<_>>();
+        // minijinja does not look into what is sliced, so the names that the text itself holds are the measure.
+        for one in &usage.names {
+            let is_known = |read: &Vec<Box<str>>| read.first() == Some(&one.name);
+            if !reads.iter().any(is_known) {
+                reads.push(vec![one.name.clone()]);
+            }
+        }
         reads.sort();
         drop(parsed);
         let template = format!("{{% set {RESULT} = ({source}\n) %}}");

@@ -157,6 +157,7 @@ static OWN: &[Filter] = &[
     Filter::new("currency", number::currency, &[], 0),
     Filter::new("date", time::date, &["format", "zone"], 1),
     Filter::new("datetime", time::datetime, &["zone"], 0),
+    Filter::new("strftime", time::strftime, &["format", "zone"], 1),
     Filter::new("epoch_s", time::epoch_s, &[], 0),
     Filter::new("epoch_ms", time::epoch_ms, &[], 0),
     Filter::new("odata_date", time::odata_date, &[], 0),

@@ -1,5 +1,7 @@
 //! Points in time: every notation becomes RFC 3339 in UTC.
 
+use std::fmt::Write as _;
+
 use chrono::{
     DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta,
     TimeZone, Utc,
@@ -45,6 +47,33 @@ pub fn datetime(value: &Tree, arguments: &Arguments<'_>) -> Result<Tree, Evaluat
         .single()
         .map(|point| written(point.to_utc()))
         .ok_or_else(|| arguments.refuse("a date and time in range", value))
+}
+
+/// Writes a point in time by a `strftime` format, in a zone or else in UTC.
+pub fn strftime(value: &Tree, arguments: &Arguments<'_>) -> Result<Tree, EvaluateError> {
+    let format = arguments.required(0, "format")?;
+    let Tree::Text(point) = datetime(
+        value,
+        &Arguments {
+            positional: &[],
+            named: &[],
+            ..*arguments
+        },
+    )?
+    else {
+        return Ok(Tree::Null);
+    };
+    let refuse = || arguments.refuse(&format!("a time that `{format}` can write"), value);
+    let point = DateTime::parse_from_rfc3339(&point).map_err(|_| refuse())?;
+    let zone = match arguments.text(1, "zone")? {
+        Some(name) => name
+            .parse::<Tz>()
+            .map_err(|_| arguments.refuse("an IANA time zone", &Tree::Text(name.into())))?,
+        None => Tz::UTC,
+    };
+    let mut text = String::new();
+    write!(text, "{}", point.with_timezone(&zone).format(format)).map_err(|_| refuse())?;
+    Ok(Tree::Text(text.into()))
 }
 
 /// Reads seconds since 1970, also with a fraction.
