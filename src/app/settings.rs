@@ -84,12 +84,18 @@ pub fn identity(config: &Config, connectors: &[Connector]) -> IdentityOrder {
         .map(|connector| connector.source.clone())
         .collect();
     let anchors = if config.identity.anchors.is_empty() {
-        let has_list = |key: &&Arc<str>| {
-            connectors.iter().any(|connector| {
-                connector.source == **key && connector.operation("Customer", "list").is_some()
-            })
+        // Every source of the best category that can list customers: with a CRM, a shop's guests are not customers yet.
+        let listed: Vec<&Connector> = connectors
+            .iter()
+            .filter(|connector| connector.operation("Customer", "list").is_some())
+            .collect();
+        let best = listed.iter().map(|connector| category(connector)).min();
+        let is_best = |key: &&Arc<str>| {
+            listed
+                .iter()
+                .any(|connector| connector.source == **key && Some(category(connector)) == best)
         };
-        sources.iter().filter(has_list).cloned().collect()
+        sources.iter().filter(is_best).cloned().collect()
     } else {
         config
             .identity

@@ -133,13 +133,7 @@ impl Filler<'_> {
                 len: inside.len().saturating_add(3),
                 ..node.place_in(start)
             };
-            // An address where an address may be meant.
-            let whole = start == 0 && (after.is_empty() || after.starts_with('/'));
-            let placeholder = if whole {
-                "https://unset.invalid"
-            } else {
-                "unset"
-            };
+            let placeholder = placeholder(inside, start == 0, after);
             let value = self.fill(inside, place);
             is_placeholder |= value.is_none();
             filled.insert(start, value.as_deref().unwrap_or(placeholder));
@@ -295,6 +289,20 @@ impl Filled<'_> {
     fn insert(&mut self, offset: usize, value: &str) {
         self.mark(offset);
         self.text.push_str(value);
+    }
+}
+
+/// What stands in for an unset variable: an address where one is meant, which the variable's name tells.
+fn placeholder(name: &str, is_first: bool, after: &str) -> &'static str {
+    let whole = is_first && (after.is_empty() || after.starts_with('/'));
+    let name = name.to_ascii_uppercase();
+    let names_address = ["URL", "ADDRESS", "HOST"]
+        .iter()
+        .any(|word| name.contains(word));
+    if whole && names_address {
+        "https://unset.invalid"
+    } else {
+        "unset"
     }
 }
 

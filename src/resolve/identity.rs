@@ -148,17 +148,28 @@ impl Search {
 
     fn finish(self, run: &Run) -> Cluster {
         let mut members: Vec<Member> = self.members.into_iter().map(|found| found.member).collect();
-        let rank = |member: &Member| {
+        let order = &run.resolver.order;
+        let place = |member: &Member| {
             let record = &member.reading.record;
-            let order = &run.resolver.order;
-            let anchor = order
+            (order.rank(&record.source), record.remote_id.clone())
+        };
+        members.sort_by_key(place);
+        let anchor = |member: &Member| {
+            let source = &member.reading.record.source;
+            order
                 .anchors
                 .iter()
-                .position(|key| *key == record.source)
-                .unwrap_or(usize::MAX);
-            (anchor, order.rank(&record.source), record.remote_id.clone())
+                .position(|key| key == source)
+                .unwrap_or(usize::MAX)
         };
-        members.sort_by_key(rank);
+        let first = members
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, member)| anchor(member));
+        if let Some((first, _)) = first {
+            let found = members.remove(first);
+            members.insert(0, found);
+        }
         let mut statuses = self.statuses;
         for connector in run.resolver.fetch.sources() {
             let asked = statuses
