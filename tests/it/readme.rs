@@ -173,3 +173,16 @@ fn between(before: &str, after: &str) -> String {
     let end = readme[at..].find(after).unwrap();
     readme[at..at + end].to_owned()
 }
+
+#[tokio::test]
+async fn the_first_query_is_answered_as_written() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let block = |kind: &str| -> String {
+        let after = readme.split(&format!("```{kind}\n")).nth(1).unwrap();
+        after.split("```").next().unwrap().to_owned()
+    };
+    let gateway = crate::support::gateway::Running::start().await;
+    let expected: serde_json::Value = serde_json::from_str(&block("json")).unwrap();
+    assert_eq!(gateway.ask(&block("graphql")).await, expected);
+    gateway.stop().await;
+}
