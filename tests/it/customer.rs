@@ -275,3 +275,29 @@ async fn a_failing_source_leaves_the_rest_standing_and_says_why() {
         gateway.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_source_that_hangs_costs_its_own_part_and_no_more_than_its_timeout() {
+    let patient = |text: &str| {
+        let lines = text.lines().map(|line| match line.starts_with("budget:") {
+            true => "budget: { timeout: 200ms, retries: 0 }\n".to_owned(),
+            false => format!("{line}\n"),
+        });
+        lines.collect::<String>()
+    };
+    let gateway = Setup::default().edit("shop", patient).start().await;
+    gateway
+        .sandbox
+        .set_fault(Vendor::Shop, Some(Fault::always(FaultKind::Hang)));
+    let answer = gateway.ask(VIEW).await;
+    let customer = &answer["data"]["customerByIdentifier"];
+    assert_eq!(customer["displayName"], "Ana Silva", "{answer:#}");
+    let statuses = customer["sourceStatuses"].as_array().unwrap();
+    let shop = statuses
+        .iter()
+        .find(|status| status["source"]["key"] == "shop")
+        .unwrap();
+    assert_eq!(shop["state"], "TIMEOUT", "{answer:#}");
+    assert_eq!(customer["orders"]["totalCount"]["precision"], "AT_LEAST");
+    gateway.stop().await;
+}
