@@ -9,7 +9,7 @@ use crate::connector::failure::{CallFailure, FailureClass, Refusal};
 use crate::connector::language::expression::{Expression, Scope};
 use crate::connector::map::{MapError, RecordMap, items, texts};
 use crate::connector::operation::{CallPlan, KeyPlan, Operation};
-use crate::connector::page::{Position, Seen, count, is_below};
+use crate::connector::page::{Position, count, is_below};
 use crate::connector::render::Asked;
 use crate::connector::reply::{Answer, refusal};
 use crate::connector::{Ask, Connector, KeyResult, ListPage};
@@ -42,7 +42,6 @@ impl Connector {
         let mut results = Results::new(keys);
         let mut position = Position::start(page);
         let mut visited = HashSet::new();
-        let mut found = 0;
         for _ in 0..pages_max {
             let asked = Asked {
                 keys,
@@ -50,39 +49,20 @@ impl Connector {
                 position: &position,
                 size,
             };
-            let answer = match self.ask(op, asked, deadline).await {
-                Ok(answer) => answer,
-                Err(failure) if is_absence(op, keys, &failure) => return Ok(results.by_key),
+            let next = match self
+                .read_page(op, asked, items_max, deadline, &mut results)
+                .await
+            {
+                Ok(next) => next,
+                Err(failure) if is_absence(keys, &failure) => None,
                 Err(failure) => return Err(failure),
             };
-            let extra = answer.extra();
-            let scope = answer.scope(&extra);
-            let selected = select(op, &answer, &scope)?;
-            let all = items(&selected);
-            let room = items_max - found;
-            let taken = all.get(..all.len().min(room)).unwrap_or(all);
-            self.place(op, taken, &answer.body, &mut results)?;
-            found += taken.len();
-            if let (Some(total), [_]) = (&op.plan.total, keys) {
-                results.total(count(total, &scope)?);
-            }
-            let Some(page) = page else {
-                return Ok(results.by_key);
+            let Some(next) = next else {
+                return Ok(results.finish(false));
             };
-            let seen = Seen {
-                scope: &scope,
-                headers: &answer.header_map,
-                url: &answer.url,
-                count: all.len(),
-                size,
-            };
-            let next = page.next(&position, seen)?;
-            if next.is_none() && taken.len() == all.len() {
-                return Ok(results.by_key);
-            }
-            let Some(next) = next.filter(|_| found < items_max) else {
+            if results.found >= items_max {
                 break;
-            };
+            }
             if !visited.insert(next.token()) {
                 return Err(CallFailure::invalid(
                     "the source's paging goes in circles: a page comes twice",
@@ -90,10 +70,34 @@ impl Connector {
             }
             position = next;
         }
-        for result in &mut results.by_key {
-            result.truncated = true;
+        Ok(results.finish(true))
+    }
+
+    /// Asks for one page, hands its records to their keys, and tells where the next page starts.
+    async fn read_page(
+        &self,
+        op: &Operation,
+        asked: Asked<'_>,
+        items_max: usize,
+        deadline: Instant,
+        results: &mut Results<'_>,
+    ) -> Result<Option<Position>, CallFailure> {
+        let answer = self.ask(op, asked, deadline).await?;
+        let extra = answer.extra();
+        let scope = answer.scope(&extra);
+        let selected = select(op, &answer, &scope)?;
+        let all = items(&selected);
+        let taken = all.get(..items_max - results.found).unwrap_or(all);
+        self.place(op, taken, &answer.body, results)?;
+        results.found += taken.len();
+        results.is_cut |= taken.len() < all.len();
+        if let (Some(total), [_]) = (&op.plan.total, asked.keys) {
+            results.total(count(total, &scope)?);
         }
-        Ok(results.by_key)
+        match &op.plan.page {
+            Some(page) => page.next(asked.position, answer.seen(&scope, all.len(), asked.size)),
+            None => Ok(None),
+        }
     }
 
     /// Asks for one page of a list; `position` is what a former page gave as `next`.
@@ -146,14 +150,7 @@ impl Connector {
             result.total = count(total, &scope)?;
         }
         if let Some(page) = page {
-            let seen = Seen {
-                scope: &scope,
-                headers: &answer.header_map,
-                url: &answer.url,
-                count: all.len(),
-                size,
-            };
-            let next = page.next(asked.position, seen)?;
+            let next = page.next(asked.position, answer.seen(&scope, all.len(), size))?;
             result.next = self.token(op, asked, next.as_ref())?;
         }
         Ok(result)
@@ -261,6 +258,10 @@ impl Connector {
 struct Results<'k> {
     keys: &'k [Arc<str>],
     by_key: Vec<KeyResult>,
+    /// How many items were read.
+    found: usize,
+    /// Whether items of a page were left out.
+    is_cut: bool,
 }
 
 impl<'k> Results<'k> {
@@ -268,7 +269,18 @@ impl<'k> Results<'k> {
         Self {
             keys,
             by_key: keys.iter().map(|_| KeyResult::default()).collect(),
+            found: 0,
+            is_cut: false,
         }
+    }
+
+    /// The results; with more to come, any key may lack records.
+    fn finish(self, has_more: bool) -> Vec<KeyResult> {
+        let mut by_key = self.by_key;
+        for result in &mut by_key {
+            result.truncated = has_more || self.is_cut;
+        }
+        by_key
     }
 
     fn put(&mut self, owners: &[usize], mapped: Result<Record, Refusal>) {
@@ -297,9 +309,8 @@ impl<'k> Results<'k> {
 }
 
 /// Whether a failure says that the one thing asked for is not there.
-fn is_absence(op: &Operation, keys: &[Arc<str>], failure: &CallFailure) -> bool {
-    let is_get = &*op.name == "get" || keys.len() == 1;
-    failure.class == FailureClass::NotFound && is_get && keys.len() == 1
+fn is_absence(keys: &[Arc<str>], failure: &CallFailure) -> bool {
+    failure.class == FailureClass::NotFound && keys.len() == 1
 }
 
 /// The places of the keys that an item belongs to; `None` when a search brought it that finds more than was asked for.

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::connector::content;
 use crate::connector::convert::{Leaf, Wrong};
+use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::{Expression, Outcome, Scope};
 use crate::protocol::tree::Tree;
 use crate::protocol::url::percent_encode;
 use crate::record::email;
 use crate::record::value::{Object, TypeId, Value};
-use crate::record::{CustomValue, Identifier, IdentifierKind, Record, Trust};
+use crate::record::{CustomValue, Identifier, Record};
 
 /// Items of one list within a record that are mapped.
-const LIST_ITEMS_MAX: usize = 10_000;
-
-/// A link's name and its keys.
-type Link = (Arc<str>, Vec<Arc<str>>);
+pub(crate) const LIST_ITEMS_MAX: usize = 10_000;
 
 /// How the records of one entity are made.
 #[derive(Debug)]
@@ -36,6 +33,9 @@ pub(crate) struct RecordMap {
     pub(crate) times: (Option<usize>, Option<usize>),
 }
 
+/// A link and its keys, as records hold them.
+type LinkKeys = (Arc<str>, Vec<Arc<str>>);
+
 /// A foreign key.
 #[derive(Debug)]
 pub(crate) struct LinkMap {
@@ -52,16 +52,6 @@ pub(crate) struct CustomMap {
     pub(crate) from: Expression,
     pub(crate) leaf: Leaf,
     pub(crate) is_list: bool,
-}
-
-/// An identifier of a customer.
-#[derive(Debug)]
-pub(crate) struct IdentifierMap {
-    pub(crate) kind: IdentifierKind,
-    pub(crate) namespace: Option<Arc<str>>,
-    pub(crate) from: Expression,
-    pub(crate) verified: Option<Expression>,
-    pub(crate) trust: Option<Trust>,
 }
 
 /// Something that must be true.
@@ -172,7 +162,11 @@ impl MapError {
     }
 }
 
-fn evaluate<'a>(expression: &Expression, scope: &Scope<'a>) -> Result<Outcome<'a>, Wrong> {
+/// Evaluates an expression; the reason of a failure holds no value.
+pub(crate) fn evaluate<'a>(
+    expression: &Expression,
+    scope: &Scope<'a>,
+) -> Result<Outcome<'a>, Wrong> {
     expression
         .evaluate(scope)
         .map_err(|error| error.to_string())
@@ -231,7 +225,7 @@ impl RecordMap {
             },
             content_hash: "".into(),
         };
-        record.content_hash = content_hash(&record);
+        record.content_hash = content::hash_of(&record);
         Ok(record)
     }
 
@@ -243,7 +237,7 @@ impl RecordMap {
         }
     }
 
-    fn map_links(&self, scope: &Scope<'_>) -> Result<Vec<Link>, MapError> {
+    fn map_links(&self, scope: &Scope<'_>) -> Result<Vec<LinkKeys>, MapError> {
         let mut links = Vec::with_capacity(self.links.len());
         for link in &self.links {
             let keys =
@@ -300,53 +294,6 @@ impl RecordMap {
             }
         }
         Ok(identifiers)
-    }
-}
-
-impl IdentifierMap {
-    /// The identifiers of an item; what is no identifier of the kind, such as `n/a` for an address, is left out.
-    pub(crate) fn find(&self, scope: &Scope<'_>) -> Result<Vec<Identifier>, Wrong> {
-        let outcome = evaluate(&self.from, scope)?;
-        let verified = match &self.verified {
-            Some(verified) => Some(evaluate(verified, scope)?),
-            None => None,
-        };
-        let mut identifiers = Vec::new();
-        for (at, value) in items(&outcome.value)
-            .iter()
-            .take(LIST_ITEMS_MAX)
-            .enumerate()
-        {
-            let Value::Text(value) = Leaf::Id.convert(value, outcome.exact)? else {
-                continue;
-            };
-            let normalized: Option<Arc<str>> = match self.kind {
-                IdentifierKind::Email => email::match_key(&value).map(Into::into),
-                IdentifierKind::ExternalId => Some(value.clone()),
-            };
-            let Some(normalized) = normalized else {
-                continue;
-            };
-            let told = verified.as_ref().and_then(|outcome| match &*outcome.value {
-                Tree::List(answers) => answers.get(at).and_then(truth),
-                one => truth(one),
-            });
-            identifiers.push(Identifier {
-                kind: self.kind,
-                namespace: self.namespace.clone(),
-                value,
-                normalized,
-                verified: told.or((self.trust == Some(Trust::Verified)).then_some(true)),
-            });
-        }
-        Ok(identifiers)
-    }
-}
-
-fn truth(value: &Tree) -> Option<bool> {
-    match Leaf::Boolean.convert(value, true) {
-        Ok(Value::Bool(truth)) => Some(truth),
-        Ok(_) | Err(_) => None,
     }
 }
 
@@ -623,61 +570,6 @@ impl Derive {
                     );
                 }
             }
-        }
-    }
-}
-
-/// Hash of what a record says, the same for equal content whatever order the vendor sent it in.
-fn content_hash(record: &Record) -> Arc<str> {
-    let mut hash = Sha256::new();
-    for slot in &record.data.slots {
-        hash_value(&mut hash, slot);
-    }
-    for (name, keys) in &record.links {
-        hash_text(&mut hash, b'k', name);
-        for key in keys {
-            hash_text(&mut hash, b'v', key);
-        }
-    }
-    for identifier in &record.identifiers {
-        hash_text(
-            &mut hash,
-            b'i',
-            identifier.namespace.as_deref().unwrap_or_default(),
-        );
-        hash_text(&mut hash, b'v', &identifier.normalized);
-        hash.update([u8::from(identifier.verified == Some(true))]);
-    }
-    for custom in &record.custom {
-        hash_text(&mut hash, b'c', &custom.key);
-        hash_value(&mut hash, &custom.value);
-    }
-    hash.update([u8::from(record.deleted)]);
-    hex::encode(hash.finalize().get(..16).unwrap_or_default()).into()
-}
-
-fn hash_text(hash: &mut Sha256, kind: u8, text: &str) {
-    hash.update([kind]);
-    hash.update((text.len() as u64).to_be_bytes());
-    hash.update(text.as_bytes());
-}
-
-fn hash_value(hash: &mut Sha256, value: &Value) {
-    match value {
-        Value::Null => hash.update(b"n"),
-        Value::Bool(truth) => hash.update([b'b', u8::from(*truth)]),
-        Value::Int(number) => hash_text(hash, b'#', &number.to_string()),
-        Value::Float(number) => hash_text(hash, b'#', &number.to_string()),
-        Value::Text(text) => hash_text(hash, b't', text),
-        Value::Json(text) => hash_text(hash, b'j', text),
-        Value::List(items) => {
-            hash.update([b'l']);
-            hash.update((items.len() as u64).to_be_bytes());
-            items.iter().for_each(|item| hash_value(hash, item));
-        }
-        Value::Object(object) => {
-            hash.update([b'o']);
-            object.slots.iter().for_each(|slot| hash_value(hash, slot));
         }
     }
 }

@@ -5,8 +5,10 @@
 
 pub mod check;
 mod compile;
+mod content;
 mod convert;
 pub mod failure;
+mod identifier;
 pub mod language;
 mod load;
 mod map;

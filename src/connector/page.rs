@@ -104,29 +104,13 @@ impl PagePlan {
             return Ok(None);
         }
         let next = match &self.kind {
-            PageKind::Cursor { from, .. } => {
-                let cursor = value(from, seen.scope)?;
-                let cursor = cursor.as_ref().and_then(Tree::as_text);
-                let cursor = cursor.filter(|cursor| !cursor.is_empty());
-                cursor.map(|cursor| Position::Cursor(cursor.into_owned()))
-            }
-            PageKind::Link(from) => {
-                let link = value(from, seen.scope)?;
-                let link = link.as_ref().and_then(Tree::as_text);
-                let link = link.filter(|link| !link.is_empty());
-                link.map(|link| follow(seen.url, &link)).transpose()?
-            }
-            PageKind::LinkHeader => {
-                let links: Vec<&str> = seen
-                    .headers
-                    .get_all(http::header::LINK)
-                    .iter()
-                    .filter_map(|value| value.to_str().ok())
-                    .collect();
-                parse_link_header(&links.join(","))
-                    .map(|link| follow(seen.url, &link))
-                    .transpose()?
-            }
+            PageKind::Cursor { from, .. } => text(from, seen.scope)?.map(Position::Cursor),
+            PageKind::Link(from) => text(from, seen.scope)?
+                .map(|link| follow(seen.url, &link))
+                .transpose()?,
+            PageKind::LinkHeader => linked(seen.headers)
+                .map(|link| follow(seen.url, &link))
+                .transpose()?,
             PageKind::Offset(_) => {
                 let offset = match position {
                     Position::Offset(offset) | Position::Start { offset, .. } => *offset,
@@ -187,6 +171,25 @@ fn value(expression: &Expression, scope: &Scope<'_>) -> Result<Option<Tree>, Cal
         }),
         Err(error) => Err(CallFailure::invalid(format!("reading the page: {error}"))),
     }
+}
+
+/// A text that is not empty.
+fn text(expression: &Expression, scope: &Scope<'_>) -> Result<Option<String>, CallFailure> {
+    let found = value(expression, scope)?;
+    let text = found.as_ref().and_then(Tree::as_text);
+    Ok(text
+        .filter(|text| !text.is_empty())
+        .map(|text| text.into_owned()))
+}
+
+/// The next page's address by the headers.
+fn linked(headers: &HeaderMap) -> Option<String> {
+    let links: Vec<&str> = headers
+        .get_all(http::header::LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    parse_link_header(&links.join(","))
 }
 
 fn is_true(value: &Tree) -> bool {

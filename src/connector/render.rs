@@ -7,8 +7,12 @@ use url::Url;
 use crate::connector::failure::{CallFailure, FailureClass};
 use crate::connector::language::body::ValueTemplate;
 use crate::connector::language::error::EvaluateError;
+use crate::connector::language::request::RequestTemplate;
 use crate::connector::language::template::Context;
-use crate::connector::operation::{CallPlan, Operation, PageKind, Placement, Plan, RestBody};
+use crate::connector::language::xml::XmlTemplate;
+use crate::connector::operation::{
+    CallPlan, Operation, PageKind, Placement, Plan, RestBody, SoapPlan,
+};
 use crate::connector::page::Position;
 use crate::connector::{Ask, Connector};
 use crate::protocol::tree::Tree;
@@ -48,44 +52,17 @@ impl Connector {
         let filter = self.filters(op, asked.ask, &mut additions)?;
         let sort = self.sort(plan, asked.ask, &mut additions)?;
         let context = self.context(asked, filter, sort);
-        let mut headers = Vec::with_capacity(plan.headers.len() + 3);
+        let mut headers = Vec::with_capacity(plan.headers.len());
         for (name, template) in &plan.headers {
             let value = template.render(&context).map_err(|error| refused(&error))?;
             headers.push((name.clone(), header_value(&value)?));
         }
         let mut call = match &plan.call {
             CallPlan::Rest { request, body } => {
-                let rendered = request.render(&context).map_err(|error| refused(&error))?;
-                let path = RenderedPath {
-                    segments: rendered.segments,
-                    trailing_slash: rendered.trailing_slash,
-                };
-                let mut query = rendered.query;
-                query.append(&mut additions.query);
-                query.extend(page_parameter(plan, asked));
-                let url = target(&self.url, &path, &query)
-                    .map_err(|error| CallFailure::new(FailureClass::Rejected, error.to_string()))?;
-                let (body, kind) = rest_body(body, &context, additions.body)?;
-                default_header(&mut headers, header::ACCEPT, "application/json");
-                if let Some(kind) = kind {
-                    default_header(&mut headers, header::CONTENT_TYPE, kind);
-                }
-                self.call(plan, rendered.method, url, body)
+                let query = page_parameter(plan, asked);
+                self.rest(plan, (request, body), &context, (additions, query))?
             }
-            CallPlan::Soap(soap) => {
-                let render = |template: &crate::connector::language::xml::XmlTemplate| {
-                    template.render(&context).map_err(|error| refused(&error))
-                };
-                let (head, body) = (render(&soap.header)?, render(&soap.body)?);
-                let named = soap::call::headers(soap.version, &soap.action)
-                    .map_err(|error| CallFailure::new(FailureClass::Rejected, error.to_string()))?;
-                for (name, value) in named {
-                    headers.push((HeaderName::from_static(name), header_value(&value)?));
-                }
-                let namespaces = &soap.options.namespaces;
-                let envelope = soap::call::envelope(soap.version, &head, &body, namespaces);
-                self.call(plan, Method::POST, self.url.clone(), envelope)
-            }
+            CallPlan::Soap(soap) => self.soap(plan, soap, &context)?,
             CallPlan::Graphql {
                 document,
                 operation,
@@ -97,15 +74,65 @@ impl Connector {
                 let variables = merged(variables, additions.variables);
                 let body = graphql::encode(document, &variables, operation.as_deref());
                 let accept = "application/graphql-response+json, application/json;q=0.9";
-                default_header(&mut headers, header::ACCEPT, accept);
-                default_header(&mut headers, header::CONTENT_TYPE, "application/json");
-                self.call(plan, Method::POST, self.url.clone(), body)
+                let mut call = self.call(plan, Method::POST, self.url.clone(), body);
+                default_header(&mut call.headers, header::ACCEPT, accept);
+                default_header(&mut call.headers, header::CONTENT_TYPE, "application/json");
+                call
             }
         };
         if let Position::Link(link) = asked.position {
             call.url = link.clone();
         }
-        call.headers = headers;
+        // What the file says goes before what the protocol would send, except in SOAP, whose headers are part of the call.
+        let is_soap = matches!(plan.call, CallPlan::Soap(_));
+        let own = |name: &HeaderName| headers.iter().any(|(known, _)| known == name);
+        call.headers.retain(|(name, _)| is_soap || !own(name));
+        headers.retain(|(name, _)| !call.headers.iter().any(|(known, _)| known == name));
+        call.headers.append(&mut headers);
+        Ok(call)
+    }
+
+    fn rest(
+        &self,
+        plan: &Plan,
+        call: (&RequestTemplate, &RestBody),
+        context: &Context,
+        more: (Additions, Option<(String, String)>),
+    ) -> Result<Call, CallFailure> {
+        let (request, body) = call;
+        let (additions, page) = more;
+        let rendered = request.render(context).map_err(|error| refused(&error))?;
+        let path = RenderedPath {
+            segments: rendered.segments,
+            trailing_slash: rendered.trailing_slash,
+        };
+        let mut query = rendered.query;
+        query.extend(additions.query);
+        query.extend(page);
+        let url = target(&self.url, &path, &query)
+            .map_err(|error| CallFailure::new(FailureClass::Rejected, error.to_string()))?;
+        let (body, kind) = rest_body(body, context, additions.body)?;
+        let mut call = self.call(plan, rendered.method, url, body);
+        default_header(&mut call.headers, header::ACCEPT, "application/json");
+        if let Some(kind) = kind {
+            default_header(&mut call.headers, header::CONTENT_TYPE, kind);
+        }
+        Ok(call)
+    }
+
+    fn soap(&self, plan: &Plan, soap: &SoapPlan, context: &Context) -> Result<Call, CallFailure> {
+        let render =
+            |template: &XmlTemplate| template.render(context).map_err(|error| refused(&error));
+        let (head, body) = (render(&soap.header)?, render(&soap.body)?);
+        let namespaces = &soap.options.namespaces;
+        let envelope = soap::call::envelope(soap.version, &head, &body, namespaces);
+        let mut call = self.call(plan, Method::POST, self.url.clone(), envelope);
+        let named = soap::call::headers(soap.version, &soap.action)
+            .map_err(|error| CallFailure::new(FailureClass::Rejected, error.to_string()))?;
+        for (name, value) in named {
+            call.headers
+                .push((HeaderName::from_static(name), header_value(&value)?));
+        }
         Ok(call)
     }
 

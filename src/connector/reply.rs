@@ -10,6 +10,7 @@ use crate::connector::Connector;
 use crate::connector::failure::{CallFailure, FailureClass};
 use crate::connector::language::expression::{Expression, Scope};
 use crate::connector::operation::{CallPlan, ErrorPlan, Operation};
+use crate::connector::page::Seen;
 use crate::protocol::limits::Limits;
 use crate::protocol::soap::fault::Fault;
 use crate::protocol::tree::Tree;
@@ -335,6 +336,17 @@ impl Answer {
             root: Some(&self.body),
             parent: None,
             extra,
+        }
+    }
+
+    /// What paging needs to know of it.
+    pub(crate) fn seen<'a>(&'a self, scope: &'a Scope<'a>, count: usize, size: usize) -> Seen<'a> {
+        Seen {
+            scope,
+            headers: &self.header_map,
+            url: &self.url,
+            count,
+            size,
         }
     }
 }

@@ -949,3 +949,13 @@ fn a_name_that_is_only_sliced_is_still_read() {
     let outcome = expression.evaluate(&Scope::of(&item)).unwrap();
     assert_eq!(*outcome.value, Tree::from("maria silva"));
 }
+
+#[test]
+fn a_table_in_quotes_is_told_at_load() {
+    let error = Expression::compile("code | lookup('words')", &Language::default()).unwrap_err();
+    assert_eq!(
+        (error.message.as_str(), error.offset),
+        ("A table is named without quotes.", 14)
+    );
+    assert_eq!(error.hint.as_deref(), Some("write `lookup(words)`"));
+}

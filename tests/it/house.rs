@@ -8,22 +8,11 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 60;
 
 /// Files that are still too long. The list shrinks only: an entry that is not needed any more fails.
-const LONG_FILES: &[&str] = &["src/connector/map.rs"];
+const LONG_FILES: &[&str] = &[];
 
 /// Functions that are still too long, by file. The list shrinks only.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/config/yaml/parse.rs", "align"),
-    ("src/connector/compile/call.rs", "variables"),
-    ("src/connector/compile/mapping.rs", "object"),
-    ("src/connector/compile/mod.rs", "compile"),
-    ("src/connector/compile/operation.rs", "filters"),
-    ("src/connector/compile/operation.rs", "key"),
-    ("src/connector/compile/operation.rs", "operation"),
-    ("src/connector/compile/operation.rs", "page"),
-    ("src/connector/load.rs", "load"),
-    ("src/connector/load.rs", "page"),
-    ("src/connector/page.rs", "next"),
-    ("src/connector/render.rs", "render"),
     ("src/sandbox/company/people.rs", "make_person"),
 ];
 

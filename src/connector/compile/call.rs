@@ -234,30 +234,8 @@ impl Surroundings<'_> {
                 });
             }
         };
-        for name in spec.variables.iter().flat_map(BTreeMap::keys) {
-            report.at("variables", |report| check(report, name));
-        }
-        for (filter, placed) in &spec.filters {
-            for name in placed.variables.keys() {
-                report.at("filters", |report| {
-                    report.at(filter.as_str(), |report| {
-                        report.at("variables", |report| check(report, name));
-                    });
-                });
-            }
-        }
-        for (order, directions) in &spec.sort {
-            for (key, placed) in [("asc", &directions.asc), ("desc", &directions.desc)] {
-                for name in placed.iter().flat_map(|placed| placed.variables.keys()) {
-                    report.at("sort", |report| {
-                        report.at(order.as_str(), |report| {
-                            report.at(key, |report| {
-                                report.at("variables", |report| check(report, name));
-                            });
-                        });
-                    });
-                }
-            }
+        for (path, name) in given(spec) {
+            report.at_all(&path, |report| check(report, name));
         }
         let is_given = |name: &str| {
             let mut given = spec.variables.iter().flat_map(BTreeMap::keys);
@@ -341,6 +319,27 @@ impl Surroundings<'_> {
                 .and_then(|value| self.values(report, "value", &value.0, scope)),
         }
     }
+}
+
+/// The variables that an operation gives, and where each is written.
+fn given(spec: &OperationSpec) -> Vec<(Vec<&str>, &str)> {
+    let mut all: Vec<(Vec<&str>, &str)> = Vec::new();
+    for name in spec.variables.iter().flat_map(BTreeMap::keys) {
+        all.push((vec!["variables"], name));
+    }
+    for (filter, placed) in &spec.filters {
+        for name in placed.variables.keys() {
+            all.push((vec!["filters", filter, "variables"], name));
+        }
+    }
+    for (order, directions) in &spec.sort {
+        for (key, placed) in [("asc", &directions.asc), ("desc", &directions.desc)] {
+            for name in placed.iter().flat_map(|placed| placed.variables.keys()) {
+                all.push((vec!["sort", order, key, "variables"], name));
+            }
+        }
+    }
+    all
 }
 
 fn note(scope: Scope<'_>, names: &[NameUse]) {

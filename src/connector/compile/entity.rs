@@ -6,8 +6,9 @@ use crate::connector::compile::graph;
 use crate::connector::compile::mapping::Surroundings;
 use crate::connector::compile::report::{Report, did_you_mean};
 use crate::connector::convert::Leaf;
+use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::Expression;
-use crate::connector::map::{CustomMap, IdentifierMap, LinkMap, RecordMap, Rule, UrlMap, UrlPart};
+use crate::connector::map::{CustomMap, LinkMap, RecordMap, Rule, UrlMap, UrlPart};
 use crate::connector::spec::{
     CustomSpec, EntitySpec, IdentifierSpec, IdentifiersSpec, LinkSpec, RuleSpec,
 };

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::connector::compile::graph::node_of;
-use crate::connector::compile::operation::Inverses;
 use crate::connector::compile::report::{Report, did_you_mean};
 use crate::connector::convert::{EnumLeaf, Leaf};
 use crate::connector::language::Language;
 use crate::connector::language::expression::Expression;
 use crate::connector::map::{Derive, FieldMap, FieldSource, LeafMap, ObjectMap, Part};
+use crate::connector::operation::Inverse;
 use crate::protocol::tree::Tree;
 use crate::record::value::Value;
 use crate::schema::{Catalog, FieldDef, Fill, ObjectDef, TypeDef, TypeKind};
+
+/// A slot, and what it holds when the file does not map it.
+type Filled = (usize, Value);
+
+/// A slot that must not be null, and its field.
+type Required = (usize, Arc<str>);
 
 /// Levels of objects within a record.
 const DEPTH_MAX: usize = 8;
@@ -55,28 +61,7 @@ impl Surroundings<'_> {
         }
         // Raw texts are put beside their values, so a mapping of the raw field itself must come after.
         fields.sort_by_key(|field| field.slot);
-        let is_mapped = |name: &str| written.iter().any(|(known, _)| &**known == name);
-        let (mut fill, mut required) = (Vec::new(), Vec::new());
-        for field in &object.fields {
-            if field.fill != Fill::Mapped && field.fill != Fill::Embedded {
-                continue;
-            }
-            let default = self.default_of(field);
-            match default {
-                Some(value) if !is_mapped(&field.name) => fill.push((field.slot, value)),
-                None if field.ty.non_null && field.fill == Fill::Mapped => {
-                    required.push((field.slot, field.name.clone()));
-                    if !is_mapped(&field.name) && depth > 0 {
-                        let message = format!(
-                            "`{}` needs `{}`, which is not mapped here.",
-                            def.name, field.name
-                        );
-                        report.error("missing-field", message);
-                    }
-                }
-                Some(_) | None => {}
-            }
-        }
+        let (fill, required) = self.unmapped(report, ty, written, depth);
         let slot = |name: &str| object.field(name).map(|field| field.slot);
         let anchor = match &*def.name {
             "Money" => slot("amount"),
@@ -93,6 +78,39 @@ impl Surroundings<'_> {
             anchor,
             derive: self.derive(def, object),
         }
+    }
+
+    /// What the slots hold that are not mapped, and which slots must not be null; tells fields that can't be left out.
+    fn unmapped(
+        &self,
+        report: &mut Report<'_>,
+        ty: (&TypeDef, &ObjectDef),
+        written: &[(Box<str>, Tree)],
+        depth: usize,
+    ) -> (Vec<Filled>, Vec<Required>) {
+        let (def, object) = ty;
+        let is_mapped = |name: &str| written.iter().any(|(known, _)| &**known == name);
+        let (mut fill, mut required) = (Vec::new(), Vec::new());
+        for field in &object.fields {
+            if field.fill != Fill::Mapped && field.fill != Fill::Embedded {
+                continue;
+            }
+            match self.default_of(field) {
+                Some(value) if !is_mapped(&field.name) => fill.push((field.slot, value)),
+                None if field.ty.non_null && field.fill == Fill::Mapped => {
+                    required.push((field.slot, field.name.clone()));
+                    if !is_mapped(&field.name) && depth > 0 {
+                        let message = format!(
+                            "`{}` needs `{}`, which is not mapped here.",
+                            def.name, field.name
+                        );
+                        report.error("missing-field", message);
+                    }
+                }
+                Some(_) | None => {}
+            }
+        }
+        (fill, required)
     }
 
     /// What a field holds that is not mapped and can't be null.
@@ -468,7 +486,7 @@ pub(crate) fn inverses(
     catalog: &Catalog,
     entity: &ObjectDef,
     written: &BTreeMap<String, crate::connector::spec::Mapping>,
-) -> Inverses {
+) -> BTreeMap<String, Inverse> {
     let mut inverses = BTreeMap::new();
     for (name, mapping) in written {
         let is_enum = entity.field(name).is_some_and(|field| {
@@ -480,7 +498,7 @@ pub(crate) fn inverses(
                 let value = value.as_text()?;
                 Some((Arc::from(value.as_ref()), raw.clone()))
             });
-            inverses.insert(name.clone(), pairs.collect());
+            inverses.insert(name.clone(), Inverse(pairs.collect()));
         }
     }
     inverses

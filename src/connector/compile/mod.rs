@@ -6,6 +6,8 @@ mod entity;
 pub(crate) mod graph;
 mod mapping;
 mod operation;
+mod page;
+mod pushdown;
 pub(crate) mod report;
 
 use std::cell::RefCell;
@@ -75,20 +77,7 @@ pub(crate) fn compile(
     if report.has_failed() {
         return None;
     }
-    let settings = SourceSettings {
-        source: source.clone(),
-        url: url?,
-        credential: spec.credential.clone(),
-        budget: spec.budget.clone(),
-        tls: spec.tls.clone(),
-        price: spec.price.clone(),
-    };
-    let customer = gathered.maps.get("Customer");
-    let external_namespace = customer.and_then(|map| {
-        let mut all = map.identifiers.iter();
-        let one = all.find(|one| one.kind == IdentifierKind::ExternalId)?;
-        one.namespace.clone()
-    });
+    let settings = settings(spec, url?);
     Some(Compiled {
         name: spec.name.as_deref().unwrap_or(&spec.source).into(),
         vendor: spec.vendor.as_str().into(),
@@ -98,12 +87,30 @@ pub(crate) fn compile(
         settings,
         operations: gathered.operations,
         email_trust: email_trust(spec),
+        external_namespace: external_namespace(&gathered.maps),
         maps: gathered.maps,
         foreign_links: gathered.foreign_links,
-        external_namespace,
         zone,
         source,
     })
+}
+
+fn settings(spec: &ConnectorSpec, url: Url) -> SourceSettings {
+    SourceSettings {
+        source: spec.source.as_str().into(),
+        url,
+        credential: spec.credential.clone(),
+        budget: spec.budget.clone(),
+        tls: spec.tls.clone(),
+        price: spec.price.clone(),
+    }
+}
+
+/// The source whose ids this one's customers store.
+fn external_namespace(maps: &BTreeMap<Arc<str>, RecordMap>) -> Option<Arc<str>> {
+    let mut identifiers = maps.get("Customer")?.identifiers.iter();
+    let one = identifiers.find(|one| one.kind == IdentifierKind::ExternalId)?;
+    one.namespace.clone()
 }
 
 fn compile_entity(

@@ -52,6 +52,16 @@ impl<'a> Report<'a> {
         result
     }
 
+    /// Looks at a part several keys down.
+    pub(crate) fn at_all<T>(&mut self, keys: &[&str], look: impl FnOnce(&mut Self) -> T) -> T {
+        let depth = self.path.len();
+        self.path
+            .extend(keys.iter().map(|key| PathSegment::from(*key)));
+        let result = look(self);
+        self.path.truncate(depth);
+        result
+    }
+
     /// Whether a part of what is looked at is written.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.root

@@ -181,6 +181,7 @@ impl Usage {
                 Self::check_method(name, after, place, earlier)?;
             } else if before.is_some_and(|token| token.is("|")) {
                 check_known(name, place, "filter", filter::names())?;
+                check_table(name, tokens.get(at + 1..at + 3), base)?;
             } else if is_test(before, earlier) && name != "not" {
                 check_known(name, place, "test", filter::TESTS.iter().copied())?;
             } else if !KEYWORDS.contains(&name) && !after.is_some_and(|token| token.is("=")) {
@@ -250,6 +251,25 @@ impl Usage {
 fn is_test(before: Option<&Token<'_>>, earlier: Option<&Token<'_>>) -> bool {
     let is = |token: Option<&Token<'_>>| token.is_some_and(|token| token.is_name("is"));
     is(before) || (is(earlier) && before.is_some_and(|token| token.is_name("not")))
+}
+
+/// Refuses `lookup('table')`: a table goes by its name, and a text has no entries.
+fn check_table(
+    filter: &str,
+    after: Option<&[Token<'_>]>,
+    base: usize,
+) -> Result<(), LanguageError> {
+    let Some([open, table]) = after else {
+        return Ok(());
+    };
+    match &table.kind {
+        Kind::Text(name) if filter == "lookup" && open.is("(") => Err(LanguageError::new(
+            "A table is named without quotes.",
+            base + table.start,
+        )
+        .with_hint(Some(format!("write `lookup({name})`")))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the name is all of the first argument of `| lookup(…)`.
