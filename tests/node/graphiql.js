@@ -23,7 +23,11 @@ const seen = { requests: [], problems: [], workers: 0 };
 try {
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.on('request', (request) => seen.requests.push(request.url()));
-  page.on('requestfailed', (request) => seen.problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+  page.on('requestfailed', (request) => {
+    // A reload cancels what is still under way; that is the visitor's doing, not a fault of the page.
+    const cause = request.failure()?.errorText;
+    if (cause !== 'net::ERR_ABORTED') seen.problems.push(`${request.url()}: ${cause}`);
+  });
   page.on('response', (response) => {
     if (response.status() >= 400) seen.problems.push(`${response.url()}: ${response.status()}`);
   });
