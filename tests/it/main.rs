@@ -18,6 +18,7 @@ mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod engine;
 mod generated;
 mod graphiql;
 mod graphql_http;
