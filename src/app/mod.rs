@@ -19,7 +19,7 @@ use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::health::{Check, Readiness};
 use crate::http::settings::ServerSettings;
-use crate::http::{Services, router, serve};
+use crate::http::{Routes, Services, routes, serve};
 use crate::resolve::Resolver;
 use crate::telemetry::{Metrics, TelemetryError};
 
@@ -45,7 +45,7 @@ pub enum AppError {
 
 /// A gateway that is wired and has not begun to listen.
 pub struct Gateway {
-    routes: axum::Router,
+    routes: Routes,
     server: ServerSettings,
     engine: Arc<Engine>,
     fetch: Arc<Fetch>,
@@ -101,7 +101,7 @@ impl Gateway {
             graphiql: settings::graphiql(&config),
         };
         Ok(Self {
-            routes: router(services, &server),
+            routes: routes(services, &server),
             server,
             engine,
             fetch,

@@ -5,6 +5,7 @@ pub mod execute;
 pub mod guard;
 pub mod plan;
 pub mod respond;
+pub mod stream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ pub struct Request {
     pub variables: serde_json::Map<String, serde_json::Value>,
     /// The id under which the log has the request.
     pub request_id: String,
+    /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
+    pub after: Option<String>,
 }
 
 /// The answer to one request.
@@ -229,15 +232,11 @@ impl Engine {
         }
     }
 
-    /// Whether the document's operation is a query, so that it may travel by GET; what does not parse is left for
-    /// `execute` to refuse.
-    pub fn is_query(&self, request: &Request) -> bool {
-        let Ok(document) = self.parse(&request.query) else {
-            return true;
-        };
-        choose(&document, request.operation_name.as_deref())
-            .is_ok_and(|operation| operation.node.ty == OperationType::Query)
-            || choose(&document, request.operation_name.as_deref()).is_err()
+    /// What the document's operation is; nothing when it can't be told, which `execute` then refuses with the reason.
+    pub fn kind(&self, request: &Request) -> Option<OperationType> {
+        let document = self.parse(&request.query).ok()?;
+        let operation = choose(&document, request.operation_name.as_deref()).ok()?;
+        Some(operation.node.ty)
     }
 
     /// The SDL of the graph as callers see it.
