@@ -8,9 +8,8 @@ use futures_util::future::{BoxFuture, join_all};
 use crate::engine::plan::{Kind, Planned, PlannedField, is_slot, selected};
 use crate::error::Code;
 use crate::record::value::{TypeId, Value};
-use crate::resolve::item::{Child, Entity, Item, Resolved, of_page};
-use crate::resolve::{FieldError, Run, entity, list, page, relation, root};
-use crate::schema::{FieldDef, Fill};
+use crate::resolve::item::{Child, Item, Resolved};
+use crate::resolve::{FieldError, Run};
 
 /// The result of a selection for many parents of one type.
 #[derive(Debug)]
@@ -55,45 +54,17 @@ pub enum Cell {
 }
 
 /// Executes a selection for parents of one type.
-pub fn level<'a>(
-    run: &'a Run,
-    ty: TypeId,
-    planned: &'a [Planned],
-    items: Vec<Item>,
-) -> BoxFuture<'a, Level> {
+pub fn level<'a>(run: &'a Run, planned: &'a [Planned], items: Vec<Item>) -> BoxFuture<'a, Level> {
     async move {
-        let items = prepare(run, planned, items).await;
-        let columns = join_all(
-            planned
-                .iter()
-                .map(|planned| column(run, ty, planned, &items)),
-        )
-        .await;
+        let names = selected(run.catalog(), planned);
+        let items = run.resolver.fields.prepare(run, items, &names).await;
+        let columns = join_all(planned.iter().map(|planned| column(run, planned, &items))).await;
         Level { items, columns }
     }
     .boxed()
 }
 
-/// Lets entities load what the selection depends on, all of them together.
-async fn prepare(run: &Run, planned: &[Planned], items: Vec<Item>) -> Vec<Item> {
-    let entities: Option<Vec<_>> = items
-        .iter()
-        .map(|item| match item {
-            Item::Entity(entity) => Some(entity.clone()),
-            Item::Root | Item::Page(_) | Item::Edge(..) => None,
-        })
-        .collect();
-    match entities {
-        Some(entities) => {
-            let names = selected(run.catalog(), planned);
-            let ready: Vec<std::sync::Arc<Entity>> = entity::prepare(run, entities, &names).await;
-            ready.into_iter().map(Item::Entity).collect()
-        }
-        None => items,
-    }
-}
-
-async fn column(run: &Run, ty: TypeId, planned: &Planned, items: &[Item]) -> Column {
+async fn column(run: &Run, planned: &Planned, items: &[Item]) -> Column {
     let field = match &planned.kind {
         Kind::TypeName | Kind::Introspection => return Column::Fixed,
         Kind::Field(field) => field,
@@ -111,56 +82,9 @@ async fn column(run: &Run, ty: TypeId, planned: &Planned, items: &[Item]) -> Col
     if is_slot(def) && on_data {
         return Column::Slot(def.slot);
     }
-    let resolved = resolve(run, ty, field, def, items).await;
+    let fields = &run.resolver.fields;
+    let resolved = fields.resolve(run, def, &field.arguments, items).await;
     descend(run, field, resolved).await
-}
-
-async fn resolve(
-    run: &Run,
-    ty: TypeId,
-    field: &PlannedField,
-    def: &FieldDef,
-    items: &[Item],
-) -> Vec<Resolved> {
-    let single = |result: Resolved| items.iter().map(|_| result.clone()).collect();
-    match &def.fill {
-        Fill::Link(link) => relation::follow(run, def, link, items).await,
-        Fill::By(link) => relation::back(run, def, link, items, &field.arguments).await,
-        Fill::Embedded => items
-            .iter()
-            .map(|item| embedded(run, field, def, item))
-            .collect(),
-        Fill::Get => single(root::get(run, &def.ty.name, &field.arguments).await),
-        Fill::List => single(list::list(run, def, &field.arguments).await),
-        Fill::Mapped | Fill::Derived | Fill::Computed => match items.first() {
-            Some(Item::Root) => single(root::compute(run, &def.name, &field.arguments).await),
-            Some(Item::Page(_) | Item::Edge(..)) => of_page(&def.name, items, run),
-            Some(Item::Entity(_)) => entity::compute(run, &def.name, items, &field.arguments),
-            None => {
-                let _ = ty;
-                Vec::new()
-            }
-        },
-    }
-}
-
-fn embedded(run: &Run, field: &PlannedField, def: &FieldDef, item: &Item) -> Resolved {
-    let Item::Entity(entity) = item else {
-        return Ok(Child::Null);
-    };
-    let Some((target, _)) = relation::node_type(run, &def.ty.name) else {
-        return Ok(Child::Null);
-    };
-    let hash = page::list_hash(&def.name, &field.arguments);
-    let list = entity.data.slot(def.slot);
-    let page = page::embedded(
-        target.id,
-        list,
-        &hash,
-        &field.arguments,
-        run.resolver.page_size_max,
-    )?;
-    Ok(Child::Item(Item::Page(std::sync::Arc::new(page))))
 }
 
 /// Sorts what was resolved into cells, and executes the selections on it: one level for each concrete type.
@@ -177,7 +101,7 @@ async fn descend(run: &Run, field: &PlannedField, resolved: Vec<Resolved>) -> Co
     let levels = order.iter().map(|ty| {
         let items = groups.remove(ty).unwrap_or_default();
         let planned = field.selection.get(ty).map_or(&[][..], Vec::as_slice);
-        level(run, *ty, planned, items)
+        level(run, planned, items)
     });
     let levels: Vec<_> = levels.collect();
     Column::Cells(cells, join_all(levels).await)

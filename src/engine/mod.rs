@@ -144,7 +144,7 @@ impl Engine {
             caller.clone(),
             Instant::now() + self.deadline,
         );
-        let level = execute::level(&run, plan.root_type, &plan.root, vec![Item::Root]).await;
+        let level = execute::level(&run, &plan.root, vec![Item::Root]).await;
         let writer = Writer::new(
             catalog,
             &introspection,
