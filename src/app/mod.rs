@@ -21,6 +21,7 @@ use crate::http::health::{Check, Readiness};
 use crate::http::settings::ServerSettings;
 use crate::http::{Routes, Services, routes, serve};
 use crate::resolve::Resolver;
+use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
 
 /// The gateway could not be wired.
@@ -82,6 +83,7 @@ impl Gateway {
         let resolver = Arc::new(Resolver {
             catalog: Arc::new(catalog),
             fetch: fetch.clone(),
+            fields: Arc::new(OfSources),
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
         });
