@@ -9,10 +9,8 @@ use crate::engine::bind::Bound;
 use crate::engine::plan::{Kind, Planned, PlannedField, is_slot};
 use crate::error::Code;
 use crate::record::value::{TypeId, Value};
-use crate::resolve::argument::Arguments;
-use crate::resolve::item::{Child, Entity, Item, Resolved, of_page};
-use crate::resolve::{FieldError, Run, entity, list, page, relation, root};
-use crate::schema::{FieldDef, Fill};
+use crate::resolve::item::{Child, Item, Resolved};
+use crate::resolve::{FieldError, Run};
 
 /// The result of a selection for many parents of one type.
 #[derive(Debug)]
@@ -72,7 +70,9 @@ pub fn level<'a>(
     items: Vec<Item>,
 ) -> BoxFuture<'a, Level> {
     async move {
-        let items = prepare(execution, planned, items).await;
+        let Execution { run, bound } = execution;
+        let names = bound.selected(run.catalog(), planned);
+        let items = run.resolver.fields.prepare(run, items, &names).await;
         let columns = join_all(
             planned
                 .iter()
@@ -82,26 +82,6 @@ pub fn level<'a>(
         Level { items, columns }
     }
     .boxed()
-}
-
-/// Lets entities load what the selection depends on, all of them together.
-async fn prepare(execution: Execution<'_>, planned: &[Planned], items: Vec<Item>) -> Vec<Item> {
-    let entities: Option<Vec<_>> = items
-        .iter()
-        .map(|item| match item {
-            Item::Entity(entity) => Some(entity.clone()),
-            Item::Root | Item::Page(_) | Item::Edge(..) => None,
-        })
-        .collect();
-    match entities {
-        Some(entities) => {
-            let run = execution.run;
-            let names = execution.bound.selected(run.catalog(), planned);
-            let ready: Vec<std::sync::Arc<Entity>> = entity::prepare(run, entities, &names).await;
-            ready.into_iter().map(Item::Entity).collect()
-        }
-        None => items,
-    }
 }
 
 async fn column(execution: Execution<'_>, planned: &Planned, items: &[Item]) -> Column {
@@ -127,52 +107,9 @@ async fn column(execution: Execution<'_>, planned: &Planned, items: &[Item]) -> 
         Ok(arguments) => arguments,
         Err(error) => return Column::Failed(error),
     };
-    let resolved = resolve(run, def, arguments, items).await;
+    let fields = &run.resolver.fields;
+    let resolved = fields.resolve(run, def, arguments, items).await;
     descend(execution, field, resolved).await
-}
-
-async fn resolve(
-    run: &Run,
-    def: &FieldDef,
-    arguments: &Arguments,
-    items: &[Item],
-) -> Vec<Resolved> {
-    let single = |result: Resolved| items.iter().map(|_| result.clone()).collect();
-    match &def.fill {
-        Fill::Link(link) => relation::follow(run, def, link, items).await,
-        Fill::By(link) => relation::back(run, def, link, items, arguments).await,
-        Fill::Embedded => items
-            .iter()
-            .map(|item| embedded(run, def, arguments, item))
-            .collect(),
-        Fill::Get => single(root::get(run, &def.ty.name, arguments).await),
-        Fill::List => single(list::list(run, def, arguments).await),
-        Fill::Mapped | Fill::Derived | Fill::Computed => match items.first() {
-            Some(Item::Root) => single(root::compute(run, &def.name, arguments).await),
-            Some(Item::Page(_) | Item::Edge(..)) => of_page(&def.name, items, run),
-            Some(Item::Entity(_)) => entity::compute(run, &def.name, items, arguments),
-            None => Vec::new(),
-        },
-    }
-}
-
-fn embedded(run: &Run, def: &FieldDef, arguments: &Arguments, item: &Item) -> Resolved {
-    let Item::Entity(entity) = item else {
-        return Ok(Child::Null);
-    };
-    let Some((target, _)) = relation::node_type(run, &def.ty.name) else {
-        return Ok(Child::Null);
-    };
-    let hash = page::list_hash(&def.name, arguments);
-    let list = entity.data.slot(def.slot);
-    let page = page::embedded(
-        target.id,
-        list,
-        &hash,
-        arguments,
-        run.resolver.page_size_max,
-    )?;
-    Ok(Child::Item(Item::Page(std::sync::Arc::new(page))))
 }
 
 /// Sorts what was resolved into cells, and executes the selections on it: one level for each concrete type.
