@@ -66,13 +66,13 @@ impl FailureClass {
 impl From<ClassSpec> for FailureClass {
     fn from(class: ClassSpec) -> Self {
         match class {
-            ClassSpec::Unauthorized => Self::Unauthorized,
+            ClassSpec::Unauthorized | ClassSpec::AuthExpired => Self::Unauthorized,
             ClassSpec::Forbidden => Self::Forbidden,
             ClassSpec::RateLimited | ClassSpec::Quota => Self::RateLimited,
             ClassSpec::Timeout => Self::Timeout,
-            ClassSpec::Unavailable => Self::Unavailable,
+            ClassSpec::Unavailable | ClassSpec::Transient => Self::Unavailable,
             ClassSpec::InvalidResponse => Self::InvalidResponse,
-            ClassSpec::Rejected => Self::Rejected,
+            ClassSpec::Rejected | ClassSpec::Invalid | ClassSpec::Permanent => Self::Rejected,
             ClassSpec::NotFound => Self::NotFound,
         }
     }

@@ -8,6 +8,7 @@ use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::{Expression, Outcome, Scope};
 use crate::protocol::tree::Tree;
 use crate::protocol::url::percent_encode;
+use crate::connector::rule::{Breach, Broken, Rule};
 use crate::record::email;
 use crate::record::value::{Object, TypeId, Value};
 use crate::record::{CustomValue, Identifier, Record};
@@ -52,13 +53,6 @@ pub(crate) struct CustomMap {
     pub(crate) from: Expression,
     pub(crate) leaf: Leaf,
     pub(crate) is_list: bool,
-}
-
-/// Something that must be true.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) check: Expression,
-    pub(crate) message: String,
 }
 
 /// An address with values in it.
@@ -183,20 +177,25 @@ impl RecordMap {
         }
     }
 
-    /// Maps one item.
-    pub(crate) fn map(&self, item: &Tree, root: &Tree) -> Result<Record, MapError> {
+    /// Maps one item; rules that it breaks without being refused are noted.
+    pub(crate) fn map(
+        &self,
+        item: &Tree,
+        root: &Tree,
+        notes: &mut Vec<Broken>,
+    ) -> Result<Record, MapError> {
         let scope = Scope {
             root: Some(root),
             ..Scope::of(item)
         };
-        for rule in &self.rules {
-            let holds = evaluate(&rule.check, &scope).map_err(MapError::at("rules"))?;
-            if !holds.is_true() {
-                return Err(MapError::at("rules")(rule.message.clone()));
-            }
+        let before: Vec<Option<Broken>> =
+            self.rules.iter().map(|rule| rule.before(&scope)).collect();
+        if let Some(refusing) = before.iter().flatten().find(|one| one.breach == Breach::Refuse) {
+            return Err(MapError::at(&*refusing.path)(refusing.reason.clone()));
         }
         let remote_id = self.id_of(&scope)?;
-        let (object, _) = self.object.fill(&scope)?;
+        let (mut object, _) = self.object.fill(&scope)?;
+        self.judge(&mut object, before, notes)?;
         let text = |slot: Option<usize>| match slot.map(|slot| object.slot(slot)) {
             Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
@@ -227,6 +226,27 @@ impl RecordMap {
         };
         record.content_hash = content::hash_of(&record);
         Ok(record)
+    }
+
+    /// Holds the record to the rules; what is wrong with it is nulled or noted, or refuses it.
+    fn judge(
+        &self,
+        object: &mut Object,
+        before: Vec<Option<Broken>>,
+        notes: &mut Vec<Broken>,
+    ) -> Result<(), MapError> {
+        for (rule, before) in self.rules.iter().zip(before) {
+            let Some(broken) = before.or_else(|| rule.after(object)) else {
+                continue;
+            };
+            match (broken.breach, &rule.field) {
+                (Breach::Refuse, _) => return Err(MapError::at(broken.path)(broken.reason)),
+                (Breach::Null, Some(field)) => field.clear(object),
+                (Breach::Null, None) | (Breach::Warn, _) => {}
+            }
+            notes.push(broken);
+        }
+        Ok(())
     }
 
     /// The keys of a link of an item.

@@ -17,6 +17,7 @@ mod page;
 pub mod reference;
 mod render;
 mod reply;
+mod rule;
 pub mod spec;
 mod written;
 

@@ -130,6 +130,8 @@ pub struct ErrorsSpec {
     pub code: Option<String>,
     /// An expression over the failed reply that gives the vendor's words; they go into the log, never to callers.
     pub message: Option<String>,
+    /// An expression over the failed reply that names the vendor's field that is at fault; it goes into the log.
+    pub field: Option<String>,
     /// An expression over the failed reply that gives the seconds to wait.
     pub retry_after: Option<String>,
     /// What the vendor's codes mean, and HTTP statuses that mean something uncommon.
@@ -158,6 +160,14 @@ pub enum ClassSpec {
     Rejected,
     /// There is no such record; not a failure.
     NotFound,
+    /// The token or session is over: it is renewed, and a safe call made again once.
+    AuthExpired,
+    /// The vendor is broken for the moment; the same as `unavailable`.
+    Transient,
+    /// The vendor finds the request invalid; the same as `rejected`.
+    Invalid,
+    /// The vendor will never do this; the same as `rejected`.
+    Permanent,
 }
 
 /// How long records are kept.
@@ -197,7 +207,7 @@ pub struct EntitySpec {
     /// What a customer is recognised by in other sources; of `Customer` only.
     #[serde(default)]
     pub identifiers: IdentifiersSpec,
-    /// Expressions that must be true; a record that breaks one is refused alone.
+    /// What must be true of the records, and what happens to one of which it is not.
     #[serde(default)]
     pub rules: Vec<RuleSpec>,
     /// What the source can do: `get` by ids, `list`, `by` and a link (`byCustomer`), `byEmail`, `byExternalId`.
@@ -279,14 +289,47 @@ pub struct LongIdentifierSpec {
     pub trust: Option<Trust>,
 }
 
-/// Something that must be true of a record.
+/// Something that must be true of a record: an expression over the vendor's record, or tests of a field of the graph.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
-    /// An expression over the record.
-    pub check: String,
-    /// What is wrong when it is not true; without personal data, since it is shown to operators.
-    pub message: String,
+    /// An expression over the vendor's record that must be true.
+    pub check: Option<String>,
+    /// The field that the tests look at, dotted for nested ones; of a list, each item. Money is compared by its amount.
+    pub field: Option<String>,
+    /// Whether the field must have a value. The other tests pass over a field without one.
+    #[serde(default)]
+    pub required: bool,
+    /// A regular expression that the whole text must match; matching takes linear time.
+    pub pattern: Option<String>,
+    /// The least number, time, day or amount.
+    pub min: Option<Written>,
+    /// The largest number, time, day or amount.
+    pub max: Option<Written>,
+    /// How many characters a text has at least.
+    pub min_length: Option<usize>,
+    /// How many characters a text has at most.
+    pub max_length: Option<usize>,
+    /// The values that are allowed.
+    pub one_of: Option<Vec<Written>>,
+    /// What is wrong when the rule is broken; without personal data, since it is shown to operators.
+    pub message: Option<String>,
+    /// What happens to a record that breaks the rule.
+    #[serde(default)]
+    pub fails: BreachSpec,
+}
+
+/// What happens to a record that breaks a rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreachSpec {
+    /// It is left out alone, and counted as refused.
+    #[default]
+    Refuse,
+    /// Its field is null; an empty list when it is a list.
+    Null,
+    /// It stays as it is.
+    Warn,
 }
 
 /// Something the source can do for an entity.
@@ -306,6 +349,8 @@ pub struct OperationSpec {
     pub form: Option<BTreeMap<String, Written>>,
     /// SOAP: the action.
     pub action: Option<String>,
+    /// SOAP: whether every element of this reply is known by its local name; that of `soap` when absent.
+    pub lenient: Option<bool>,
     /// GraphQL: the document, with one operation.
     pub document: Option<String>,
     /// GraphQL: the variables, as a structure whose texts are templates.
@@ -326,6 +371,8 @@ pub struct OperationSpec {
     /// How failures of this operation read, where that differs from the file's `errors`.
     #[serde(default)]
     pub error: ErrorsSpec,
+    /// How a reply tells that some of its records failed and others did not.
+    pub partial: Option<PartialSpec>,
     /// HTTP statuses that mean that there is no such record, when one key is asked for; 404 and 410 when absent.
     pub not_found: Option<Vec<u16>>,
     /// Whether the call may be repeated; true when absent, since these operations read.
@@ -366,6 +413,25 @@ pub enum AlignSpec {
     ByKey,
     /// By place: as many items as keys, in the same order, null where there is none.
     Position,
+}
+
+/// How a reply tells that some of its records failed: by a mark on each item, or by a list of failures beside them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartialSpec {
+    /// An expression over an item that is false when the item tells of a failure.
+    pub success: Option<String>,
+    /// The path within an item of the record itself, when the item only wraps it.
+    pub record: Option<String>,
+    /// The path of failures that stand beside the records.
+    pub errors: Option<String>,
+    /// An expression over a failed item or such a failure that gives the key or keys it is about. Without it, a failed item is
+    /// about the keys that a record in its place would be for, and a failure beside the records about all keys without a record.
+    pub key: Option<String>,
+    /// An expression over it that gives the vendor's code; `errors.classes` tells what the code means.
+    pub code: Option<String>,
+    /// An expression over it that gives the vendor's words, for the log.
+    pub message: Option<String>,
 }
 
 /// How further pages are read; exactly one of `cursor`, `next`, `link_header`, `offset` and `number` says how.

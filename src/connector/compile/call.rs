@@ -22,45 +22,81 @@ use crate::protocol::tree::Tree;
 /// The deepest nesting of a document's brackets; the parser recurses.
 const BRACKETS_MAX: usize = 64;
 
-/// The names that the templates of an operation may read.
+/// The names that templates may read.
 #[derive(Debug)]
-pub(crate) struct Names(Vec<&'static str>);
+pub(crate) struct Names {
+    known: Vec<&'static str>,
+    /// The members of `filter`.
+    filters: Vec<String>,
+}
 
 impl Names {
     /// Those of an operation.
     pub(crate) fn of(name: &str, spec: &OperationSpec) -> Self {
-        let mut names = vec!["page", "filter", "sort", "now", "source"];
+        let mut known = vec!["page", "filter", "sort", "now", "source"];
         match (name, &spec.batch) {
             ("list", _) => {}
-            (_, Some(_)) => names.push("keys"),
-            (_, None) => names.extend(["key", "keys"]),
+            (_, Some(_)) => known.push("keys"),
+            (_, None) => known.extend(["key", "keys"]),
         }
-        Self(names)
+        Self {
+            known,
+            filters: spec.filters.keys().cloned().collect(),
+        }
     }
 
     /// Those that are the same for all operations.
     pub(crate) fn shared() -> Self {
-        Self(vec!["now", "source"])
+        Self::only(&["now", "source"])
+    }
+
+    /// These and no others.
+    pub(crate) fn only(known: &[&'static str]) -> Self {
+        Self {
+            known: known.to_vec(),
+            filters: Vec::new(),
+        }
     }
 
     /// Tells names that templates don't have.
     pub(crate) fn check(&self, report: &mut Report<'_>, used: &[NameUse]) {
         for one in used {
-            check_name(report, &self.0, one);
+            self.check_one(report, one);
         }
     }
-}
 
-fn check_name(report: &mut Report<'_>, known: &[&str], used: &NameUse) {
-    if known.contains(&&*used.name) {
-        return;
+    fn check_one(&self, report: &mut Report<'_>, used: &NameUse) {
+        if self.known.contains(&&*used.name) {
+            self.check_members(report, used);
+            return;
+        }
+        let message = format!("Templates have no `{}` here.", used.name);
+        let hint = match &*used.name {
+            "key" if self.known.contains(&"keys") => {
+                Some("A batch has `keys`, all of them.".to_owned())
+            }
+            name => did_you_mean(name, self.known.iter().copied()),
+        };
+        report.text_error("unknown-variable", used.offset, message, hint);
     }
-    let message = format!("Templates have no `{}` here.", used.name);
-    let hint = match &*used.name {
-        "key" if known.contains(&"keys") => Some("A batch has `keys`, all of them.".to_owned()),
-        name => did_you_mean(name, known.iter().copied()),
-    };
-    report.text_error("unknown-variable", used.offset, message, hint);
+
+    fn check_members(&self, report: &mut Report<'_>, used: &NameUse) {
+        let members: Vec<&str> = match &*used.name {
+            "page" => vec!["size", "cursor", "offset", "number"],
+            "source" => vec!["key", "zone"],
+            "sort" => vec!["field", "direction", "value"],
+            "filter" => self.filters.iter().map(String::as_str).collect(),
+            "key" | "keys" | "now" => Vec::new(),
+            _ => return,
+        };
+        for (member, offset) in &used.members {
+            if !members.contains(&&**member) {
+                let message = format!("`{}` has no `{member}`.", used.name);
+                let hint = did_you_mean(member, members.iter().copied());
+                report.text_error("unknown-variable", *offset, message, hint);
+            }
+        }
+    }
 }
 
 /// The names that templates may read, and where those they read are kept.
@@ -122,10 +158,10 @@ impl Surroundings<'_> {
                 None
             }
             (Some(body), None) => self
-                .values(report, "body", &body.0, (&scope.0.0, scope.1))
+                .values(report, "body", &body.0, scope)
                 .map(RestBody::Json),
             (None, Some(form)) => self
-                .values(report, "form", &tree_of(form), (&scope.0.0, scope.1))
+                .values(report, "form", &tree_of(form), scope)
                 .map(RestBody::Form),
             (None, None) => Some(RestBody::Nothing),
         };
@@ -160,7 +196,7 @@ impl Surroundings<'_> {
             body: body?,
             options: SoapOptions {
                 namespaces,
-                lenient: soap.lenient,
+                lenient: spec.lenient.unwrap_or(soap.lenient),
                 many: spec.many.clone(),
             },
         })))
@@ -199,7 +235,7 @@ impl Surroundings<'_> {
         };
         let name = report.at("document", |report| operation_name(report, document));
         let variables = tree_of(spec.variables.as_ref().unwrap_or(&BTreeMap::new()));
-        let variables = self.values(report, "variables", &variables, (&scope.0.0, scope.1));
+        let variables = self.values(report, "variables", &variables, scope);
         Some(CallPlan::Graphql {
             document: document.clone(),
             operation: name?,
@@ -258,7 +294,7 @@ impl Surroundings<'_> {
         report: &mut Report<'_>,
         key: &str,
         structure: &Tree,
-        scope: (&[&'static str], &RefCell<Vec<String>>),
+        scope: Scope<'_>,
     ) -> Option<ValueTemplate> {
         report.at(key, |report| {
             match ValueTemplate::compile(structure, self.language) {
@@ -266,7 +302,7 @@ impl Surroundings<'_> {
                     for leaf in template.names() {
                         scope.1.borrow_mut().push(leaf.read.name.to_string());
                         within(report, structure, &leaf.path, |report| {
-                            check_name(report, scope.0, &leaf.read);
+                            scope.0.check_one(report, &leaf.read);
                         });
                     }
                     Some(template)
@@ -288,7 +324,7 @@ impl Surroundings<'_> {
         report: &mut Report<'_>,
         protocol: Protocol,
         spec: &PlacementSpec,
-        scope: (&[&'static str], &RefCell<Vec<String>>),
+        scope: Scope<'_>,
     ) -> Placement {
         let uses = [
             ("query", &spec.query, protocol == Protocol::Rest),
@@ -385,6 +421,7 @@ fn check_keys(report: &mut Report<'_>, protocol: Protocol) {
         ("body", &[Protocol::Rest, Protocol::Soap]),
         ("action", &[Protocol::Soap]),
         ("many", &[Protocol::Soap]),
+        ("lenient", &[Protocol::Soap]),
         ("document", &[Protocol::Graphql]),
         ("variables", &[Protocol::Graphql]),
     ];

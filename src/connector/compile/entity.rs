@@ -8,9 +8,9 @@ use crate::connector::compile::report::{Report, did_you_mean};
 use crate::connector::convert::Leaf;
 use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::Expression;
-use crate::connector::map::{CustomMap, LinkMap, RecordMap, Rule, UrlMap, UrlPart};
+use crate::connector::map::{CustomMap, LinkMap, RecordMap, UrlMap, UrlPart};
 use crate::connector::spec::{
-    CustomSpec, EntitySpec, IdentifierSpec, IdentifiersSpec, LinkSpec, RuleSpec,
+    CustomSpec, EntitySpec, IdentifierSpec, IdentifiersSpec, LinkSpec,
 };
 use crate::protocol::tree::Tree;
 use crate::record::IdentifierKind;
@@ -62,7 +62,7 @@ impl Surroundings<'_> {
             links,
             custom: report.at("custom", |report| self.custom(report, spec)),
             identifiers,
-            rules: report.at("rules", |report| self.rules(report, &spec.rules)),
+            rules: report.at("rules", |report| self.rules(report, object, &spec.rules)),
             times: (slot("createdAt"), slot("updatedAt")),
             id: id?,
         };
@@ -247,21 +247,5 @@ impl Surroundings<'_> {
             verified,
             trust,
         })
-    }
-
-    fn rules(&self, report: &mut Report<'_>, rules: &[RuleSpec]) -> Vec<Rule> {
-        let mut compiled = Vec::new();
-        for (index, rule) in rules.iter().enumerate() {
-            let check = report.at(index, |report| {
-                report.at("check", |report| {
-                    report.expression(&rule.check, self.language)
-                })
-            });
-            compiled.extend(check.map(|check| Rule {
-                check,
-                message: rule.message.clone(),
-            }));
-        }
-        compiled
     }
 }

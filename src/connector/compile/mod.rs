@@ -9,6 +9,7 @@ mod operation;
 mod page;
 mod pushdown;
 pub(crate) mod report;
+mod rule;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

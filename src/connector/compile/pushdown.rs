@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::connector::compile::call::Names;
 use crate::connector::compile::graph;
 use crate::connector::compile::mapping::Surroundings;
 use crate::connector::compile::operation::Of;
@@ -61,7 +62,7 @@ impl Surroundings<'_> {
             value: spec.value.clone(),
         };
         let used = RefCell::new(Vec::new());
-        let allowed = ["value", "raw", "source"];
+        let allowed = Names::only(&["value", "raw", "source"]);
         let placement = self.placement(report, protocol, &placement, (&allowed, &used));
         let reads_raw = used.borrow().iter().any(|name| name == "raw");
         let inverse = match (&input.matches, reads_raw) {
@@ -111,7 +112,7 @@ impl Surroundings<'_> {
                         let Some(placement) = placement else {
                             continue;
                         };
-                        let allowed = ["field", "direction", "source"];
+                        let allowed = Names::only(&["field", "direction", "source"]);
                         let used = RefCell::new(Vec::new());
                         let placement = report.at(key, |report| {
                             self.placement(report, protocol, placement, (&allowed, &used))

@@ -180,10 +180,7 @@ impl Compiler<'_> {
         for read in names {
             self.names.push(LeafName {
                 path: self.path.clone(),
-                read: NameUse {
-                    name: read.name.clone(),
-                    offset: base + read.offset,
-                },
+                read: read.shifted(base),
             });
         }
     }

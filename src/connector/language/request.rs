@@ -200,11 +200,10 @@ impl RequestTemplate {
 
     fn add_names(&mut self, names: &[NameUse], base: usize) {
         for read in names {
-            if !self.names.iter().any(|known| known.name == read.name) {
-                self.names.push(NameUse {
-                    name: read.name.clone(),
-                    offset: base + read.offset,
-                });
+            let read = read.shifted(base);
+            match self.names.iter_mut().find(|known| known.name == read.name) {
+                Some(known) => known.absorb(read),
+                None => self.names.push(read),
             }
         }
     }

@@ -150,6 +150,29 @@ pub struct NameUse {
     pub name: Box<str>,
     /// Where it is first read, in bytes.
     pub offset: usize,
+    /// The members that are read of it by name, each with its first place.
+    pub members: Vec<(Box<str>, usize)>,
+}
+
+impl NameUse {
+    /// The same use in a text that starts that many bytes into a larger one.
+    pub(super) fn shifted(&self, bytes: usize) -> Self {
+        let members = self.members.iter();
+        Self {
+            name: self.name.clone(),
+            offset: bytes + self.offset,
+            members: members.map(|(name, at)| (name.clone(), bytes + at)).collect(),
+        }
+    }
+
+    /// Takes in the members that another use of the same name reads.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (name, at) in other.members {
+            if !self.members.iter().any(|(known, _)| *known == name) {
+                self.members.push((name, at));
+            }
+        }
+    }
 }
 
 /// What the tokens of one text use.
@@ -238,13 +261,29 @@ impl Usage {
                 );
             }
             self.tables.push(name.into());
-        } else if !self.names.iter().any(|known| &*known.name == name) {
-            self.names.push(NameUse {
+        } else {
+            let used = NameUse {
                 name: name.into(),
                 offset: place,
-            });
+                members: member_after(tokens, at, place).into_iter().collect(),
+            };
+            match self.names.iter_mut().find(|known| &*known.name == name) {
+                Some(known) => known.absorb(used),
+                None => self.names.push(used),
+            }
         }
         Ok(())
+    }
+}
+
+/// The member in `name.member`, and its place; what is called like a function is none.
+fn member_after(tokens: &[Token<'_>], at: usize, place: usize) -> Option<(Box<str>, usize)> {
+    let owner = tokens.get(at)?;
+    let dot = tokens.get(at + 1).filter(|token| token.is("."));
+    let member = dot.and_then(|_| tokens.get(at + 2))?;
+    match member.kind {
+        Kind::Name(name) => Some((name.into(), place + member.start.checked_sub(owner.start)?)),
+        _ => None,
     }
 }
 
