@@ -49,6 +49,8 @@ fn get(vendor: &Vendor, path: &str) -> Call {
         headers: Vec::new(),
         body: Bytes::new(),
         safe: true,
+        idempotency: None,
+        inner: 1,
     }
 }
 
@@ -373,7 +375,7 @@ async fn no_more_calls_run_at_once_than_the_budget_allows() {
 async fn the_rate_lets_calls_wait_and_refuses_those_that_would_wait_in_vain() {
     let vendor = Vendor::queue([Answer::text("ok")]).await;
     let mut settings = settings(&vendor.url());
-    settings.budget.rate = Some("2/s".parse().unwrap());
+    settings.budget.rate = tributary::config::rate::Rates(vec!["2/s".parse().unwrap()]);
     let client = client(settings);
     let started = Instant::now();
     for _ in 0..3 {
