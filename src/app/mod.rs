@@ -19,8 +19,9 @@ use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::health::{Check, Readiness};
 use crate::http::settings::ServerSettings;
-use crate::http::{Services, router, serve};
+use crate::http::{Routes, Services, routes, serve};
 use crate::resolve::Resolver;
+use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
 
 /// The gateway could not be wired.
@@ -45,7 +46,7 @@ pub enum AppError {
 
 /// A gateway that is wired and has not begun to listen.
 pub struct Gateway {
-    routes: axum::Router,
+    routes: Routes,
     server: ServerSettings,
     engine: Arc<Engine>,
     fetch: Arc<Fetch>,
@@ -87,6 +88,7 @@ impl Gateway {
         let resolver = Arc::new(Resolver {
             catalog: Arc::new(catalog),
             fetch: fetch.clone(),
+            fields: Arc::new(OfSources),
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
         });
@@ -106,7 +108,7 @@ impl Gateway {
             graphiql: settings::graphiql(&config),
         };
         Ok(Self {
-            routes: router(services, &server),
+            routes: routes(services, &server),
             server,
             engine,
             fetch,

@@ -31,5 +31,6 @@ mod protocol;
 mod readme;
 mod replicas;
 mod sandbox;
+mod streams;
 mod support;
 mod transport;

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod cache;
+pub mod cors;
 pub mod graphiql;
 pub mod identity;
 pub mod limits;
@@ -9,6 +10,7 @@ pub mod log;
 pub mod redis;
 pub mod schema;
 pub mod server;
+pub mod streams;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
