@@ -89,6 +89,8 @@ pub(crate) struct Plan {
     pub(crate) errors: ErrorPlan,
     pub(crate) not_found: Vec<u16>,
     pub(crate) safe: bool,
+    /// The media type that the vendor says wrongly.
+    pub(crate) content_type: Option<String>,
     pub(crate) filters: Vec<FilterPlan>,
     pub(crate) sorts: Vec<SortPlan>,
 }

@@ -95,6 +95,10 @@ impl Surroundings<'_> {
                 errors: self.errors(report, shared, spec),
                 not_found: spec.not_found.clone().unwrap_or_else(|| vec![404, 410]),
                 safe: spec.safe.unwrap_or(true),
+                content_type: spec
+                    .content_type
+                    .as_ref()
+                    .map(|kind| kind.to_ascii_lowercase()),
                 filters,
                 sorts,
                 call: call?,
