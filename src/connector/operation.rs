@@ -89,8 +89,6 @@ pub(crate) struct Plan {
     pub(crate) errors: ErrorPlan,
     pub(crate) not_found: Vec<u16>,
     pub(crate) safe: bool,
-    /// The media type that the vendor says wrongly.
-    pub(crate) content_type: Option<String>,
     pub(crate) filters: Vec<FilterPlan>,
     pub(crate) sorts: Vec<SortPlan>,
 }
@@ -175,6 +173,8 @@ pub(crate) struct ErrorPlan {
     pub(crate) code: Option<Expression>,
     pub(crate) message: Option<Expression>,
     pub(crate) retry_after: Option<Expression>,
+    /// The media type that the vendor says wrongly, and that is none.
+    pub(crate) content_type: Option<String>,
     pub(crate) classes: BTreeMap<String, FailureClass>,
 }
 

@@ -87,6 +87,7 @@ impl Connector {
                 }
             }
             CallPlan::Graphql { .. } => {
+                check_json(op, &reply)?;
                 self.read_graphql(op, &reply, &limits, (&status, &headers))?
             }
         };
@@ -132,9 +133,6 @@ impl Connector {
         limits: &Limits,
         about: (&Tree, &Tree),
     ) -> Result<Tree, CallFailure> {
-        if reply.status.is_success() {
-            check_json(op, reply)?;
-        }
         let decoded = match graphql::decode(&reply.body, limits) {
             Ok(decoded) => decoded,
             Err(error) => return Err(undecodable(reply, &error)),
@@ -370,8 +368,9 @@ fn undecodable(reply: &Reply, error: &crate::protocol::error::DecodeError) -> Ca
 /// as some vendors do, or what the operation says of its vendor.
 fn check_json(op: &Operation, reply: &Reply) -> Result<(), CallFailure> {
     let kind = media_type(&reply.headers);
-    let is_declared = op.plan.content_type.as_deref() == Some(&*kind);
-    let is_json = kind.is_empty() || kind.contains("json");
+    let declared = op.plan.errors.content_type.as_ref();
+    let is_declared = declared.is_some_and(|declared| declared.eq_ignore_ascii_case(&kind));
+    let is_json = !reply.status.is_success() || kind.is_empty() || kind.contains("json");
     if is_declared || is_json || matches!(&*kind, "text/plain" | "text/javascript") {
         return Ok(());
     }

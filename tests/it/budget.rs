@@ -447,7 +447,7 @@ async fn a_source_that_hangs_holds_up_no_other() {
 const FILE: &str = r#"
 source: shop
 vendor: acme
-category: COMMERCE
+category: ECOMMERCE
 protocol: rest
 url: URL
 budget:
@@ -515,7 +515,7 @@ fn what_can_not_work_is_told_with_its_place() {
         "shop.yaml:7:",
         "header",
     );
-    check_wrong("unit: epoch_s", "unit: epoch", "shop.yaml:13:", "epoch");
+    check_wrong("unit: epoch_s", "unit: epoch", "shop.yaml:14:", "epoch");
     check_wrong(
         "10/s, 500/min",
         "10/s, often",
@@ -531,7 +531,7 @@ fn what_can_not_work_is_told_with_its_place() {
     check_wrong(
         "per: resource",
         "per: point",
-        "shop.yaml:17:",
+        "shop.yaml:18:",
         "`price.path`",
     );
 }

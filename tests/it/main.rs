@@ -19,6 +19,7 @@ mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod engine;
 mod fault;
 mod generated;
 mod graphiql;

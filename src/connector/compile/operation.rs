@@ -95,10 +95,6 @@ impl Surroundings<'_> {
                 errors: self.errors(report, shared, spec),
                 not_found: spec.not_found.clone().unwrap_or_else(|| vec![404, 410]),
                 safe: spec.safe.unwrap_or(true),
-                content_type: spec
-                    .content_type
-                    .as_ref()
-                    .map(|kind| kind.to_ascii_lowercase()),
                 filters,
                 sorts,
                 call: call?,
@@ -243,6 +239,7 @@ impl Surroundings<'_> {
             retry_after: self
                 .path(report, "retry_after", own.retry_after.as_ref())
                 .or_else(|| quiet(&file.retry_after)),
+            content_type: spec.content_type.clone(),
             classes,
         })
     }
