@@ -11,6 +11,7 @@
 
 mod architecture;
 mod auth;
+mod budget;
 mod cache;
 mod check;
 mod cli;
@@ -19,12 +20,14 @@ mod connector_language;
 mod connectors;
 mod customer;
 mod engine;
+mod fault;
 mod generated;
 mod graphiql;
 mod graphql_http;
 mod house;
 mod http;
 mod list;
+mod price;
 mod protocol;
 mod readme;
 mod replicas;
