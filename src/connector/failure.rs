@@ -78,6 +78,37 @@ impl From<ClassSpec> for FailureClass {
     }
 }
 
+/// What helps against a failure, beyond its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing that the gateway could do.
+    None,
+    /// A new token or session.
+    Renew,
+    /// The next day of the quota.
+    AwaitQuota,
+}
+
+impl From<ClassSpec> for Remedy {
+    fn from(class: ClassSpec) -> Self {
+        match class {
+            ClassSpec::AuthExpired => Self::Renew,
+            ClassSpec::Quota => Self::AwaitQuota,
+            ClassSpec::Unauthorized
+            | ClassSpec::Forbidden
+            | ClassSpec::RateLimited
+            | ClassSpec::Timeout
+            | ClassSpec::Unavailable
+            | ClassSpec::InvalidResponse
+            | ClassSpec::Rejected
+            | ClassSpec::NotFound
+            | ClassSpec::Transient
+            | ClassSpec::Invalid
+            | ClassSpec::Permanent => Self::None,
+        }
+    }
+}
+
 /// A failed call. Its text is for the log: it names neither hosts nor content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -88,6 +119,8 @@ pub struct CallFailure {
     pub retry_after: Option<Duration>,
     /// The vendor's own code.
     pub vendor_code: Option<String>,
+    /// What helps.
+    pub remedy: Remedy,
     /// What happened.
     pub detail: String,
 }
@@ -99,6 +132,7 @@ impl CallFailure {
             class,
             retry_after: None,
             vendor_code: None,
+            remedy: Remedy::None,
             detail: detail.into(),
         }
     }

@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::connector::failure::{CallFailure, FailureClass, Refusal};
+use crate::connector::align::{Item, Results};
+use crate::connector::failure::{CallFailure, FailureClass, Remedy};
 use crate::connector::language::expression::{Expression, Scope};
-use crate::connector::map::{MapError, RecordMap, items, texts};
-use crate::connector::operation::{CallPlan, KeyPlan, Operation};
-use crate::connector::page::{Position, count, is_below};
+use crate::connector::map::{RecordMap, items};
+use crate::connector::operation::{CallPlan, Operation};
+use crate::connector::page::{Next, Position, count, is_below};
 use crate::connector::render::Asked;
 use crate::connector::reply::{Answer, refusal};
 use crate::connector::{Ask, Connector, KeyResult, ListPage};
 use crate::protocol::tree::Tree;
-use crate::record::email::match_key;
-use crate::record::{IdentifierKind, Record};
 use crate::transport::feedback::Feedback;
 use crate::transport::terms::Terms;
 
@@ -58,23 +57,40 @@ impl Connector {
                 .await
             {
                 Ok(next) => next,
-                Err(failure) if is_absence(keys, &failure) => None,
+                Err(failure) if is_absence(keys, &failure) => Next::Last,
                 Err(failure) => return Err(failure),
             };
-            let Some(next) = next else {
-                return Ok(results.finish(false));
+            let next = match next {
+                Next::Page(next) => next,
+                Next::Last => return Ok(self.finish(op, results, false)),
+                Next::Circle => break,
             };
             if results.found >= items_max {
                 break;
             }
             if !visited.insert(next.token()) {
-                return Err(CallFailure::invalid(
-                    "the source's paging goes in circles: a page comes twice",
-                ));
+                self.tell_circle(op);
+                break;
             }
             position = next;
         }
-        Ok(results.finish(true))
+        Ok(self.finish(op, results, true))
+    }
+
+    /// The results; with more to come, any key may lack records.
+    fn finish(&self, op: &Operation, results: Results<'_>, has_more: bool) -> Vec<KeyResult> {
+        let (refused, notes) = results.faults();
+        self.tell(op, &refused, &notes);
+        results.finish(has_more)
+    }
+
+    /// What was read stands, and is said to be cut off.
+    fn tell_circle(&self, op: &Operation) {
+        tracing::warn!(
+            source.key = %self.source,
+            operation.name = %op.plan.label,
+            "the source's paging goes in circles: a page comes twice"
+        );
     }
 
     /// Asks for one page, hands its records to their keys, and tells where the next page starts.
@@ -85,7 +101,7 @@ impl Connector {
         items_max: usize,
         terms: &Terms,
         results: &mut Results<'_>,
-    ) -> Result<Option<Position>, CallFailure> {
+    ) -> Result<Next, CallFailure> {
         let answer = self.ask(op, asked, terms).await?;
         let extra = answer.extra();
         let scope = answer.scope(&extra);
@@ -94,15 +110,30 @@ impl Connector {
         self.client
             .charge_resources(&op.plan.label, all.len(), &terms.bill);
         let taken = all.get(..items_max - results.found).unwrap_or(all);
-        self.place(op, taken, &answer.body, results)?;
+        if asked.position.is_repeated_by(all) {
+            return Ok(Next::Last);
+        }
+        self.place(op, taken, &answer, results)?;
+        let limited = results
+            .failures()
+            .find(|one| one.class == FailureClass::RateLimited);
+        if let Some(limited) = limited.cloned() {
+            self.heed(&limited).await;
+        }
         results.found += taken.len();
         results.is_cut |= taken.len() < all.len();
         if let (Some(total), [_]) = (&op.plan.total, asked.keys) {
             results.total(count(total, &scope)?);
         }
         match &op.plan.page {
-            Some(page) => page.next(asked.position, answer.seen(&scope, all.len(), asked.size)),
-            None => Ok(None),
+            Some(page) => {
+                let next = page.next(asked.position, answer.seen(&scope, all, asked.size))?;
+                if next == Next::Circle {
+                    self.tell_circle(op);
+                }
+                Ok(next)
+            }
+            None => Ok(Next::Last),
         }
     }
 
@@ -148,21 +179,55 @@ impl Connector {
             latency: answer.latency,
             ..ListPage::default()
         };
-        let map = self.map_of(op)?;
-        for item in all {
-            match map.map(item, &answer.body) {
-                Ok(record) => result.records.push(Arc::new(record)),
-                Err(error) => result.refused.push(refusal(&self.source, op, &error)),
-            }
+        if asked.position.is_repeated_by(all) {
+            return Ok(result);
         }
+        self.fill(op, all, &answer, &mut result)?;
+        self.tell(op, &result.refused, &result.notes);
         if let Some(total) = &op.plan.total {
             result.total = count(total, &scope)?;
         }
         if let Some(page) = page {
-            let next = page.next(asked.position, answer.seen(&scope, all.len(), size))?;
-            result.next = self.token(op, asked, next.as_ref())?;
+            match page.next(asked.position, answer.seen(&scope, all, size))? {
+                Next::Page(next) => result.next = self.token(op, asked, &next)?,
+                Next::Last => {}
+                Next::Circle => {
+                    self.tell_circle(op);
+                    result.truncated = true;
+                }
+            }
         }
         Ok(result)
+    }
+
+    /// Maps the items of a page of a list.
+    fn fill(
+        &self,
+        op: &Operation,
+        items: &[Tree],
+        answer: &Answer,
+        page: &mut ListPage,
+    ) -> Result<(), CallFailure> {
+        let map = self.map_of(op)?;
+        for item in items {
+            let record = match self.item(op, item, &answer.body)? {
+                Item::Record(record) => record,
+                Item::Failed(failure) => {
+                    page.refused.extend(self.refused_item(op, &failure));
+                    continue;
+                }
+            };
+            let mut notes = Vec::new();
+            match map.map(&record, &answer.body, &mut notes) {
+                Ok(record) => page.records.push(Arc::new(record)),
+                Err(error) => page.refused.push(refusal(&self.source, op, &error)),
+            }
+            page.notes.extend(self.notes(op, notes));
+        }
+        for (_, failure) in self.failures_beside(op, answer)? {
+            page.refused.extend(self.refused_item(op, &failure));
+        }
+        Ok(())
     }
 
     /// The token of the next page; an address that a token could not name again is refused now, not later.
@@ -170,9 +235,9 @@ impl Connector {
         &self,
         op: &Operation,
         asked: Asked<'_>,
-        next: Option<&Position>,
+        next: &Position,
     ) -> Result<Option<String>, CallFailure> {
-        if let Some(Position::Link(url)) = next {
+        if let Position::Link(url) = next {
             let first = Position::start(op.plan.page.as_ref());
             let own = self.render(
                 op,
@@ -187,7 +252,7 @@ impl Connector {
                 ));
             }
         }
-        Ok(next.and_then(Position::token))
+        Ok(next.token())
     }
 
     async fn ask(
@@ -198,219 +263,56 @@ impl Connector {
     ) -> Result<Answer, CallFailure> {
         let mut call = self.render(op, asked)?;
         call.inner = u32::try_from(asked.keys.len()).unwrap_or(u32::MAX).max(1);
-        let url = call.url.clone();
-        let reply = self.client.send(call, terms.clone()).await?;
-        let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
-        let answer = self.read(op, reply, url);
-        // The status 429 speaks for itself; a code of the vendor's own is known here only.
-        if let Err(failure) = &answer
-            && failure.class == FailureClass::RateLimited
-            && !was_told
-        {
-            let retry_after = failure.retry_after;
-            self.client
-                .report(Feedback::RateLimited { retry_after })
-                .await;
+        let mut has_renewed = false;
+        loop {
+            let url = call.url.clone();
+            let reply = self.client.send(call.clone(), terms.clone()).await?;
+            let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+            let token = reply.token;
+            let answer = self.read(op, reply, url);
+            let Err(failure) = &answer else {
+                return answer;
+            };
+            // The statuses 401 and 429 speak for themselves; a code of the vendor's own is known here only.
+            if failure.remedy == Remedy::Renew
+                && self.client.renew(token)
+                && op.plan.safe
+                && !has_renewed
+            {
+                has_renewed = true;
+                continue;
+            }
+            if !was_told {
+                self.heed(failure).await;
+            }
+            return answer;
         }
-        answer
     }
 
-    fn map_of(&self, op: &Operation) -> Result<&RecordMap, CallFailure> {
+    /// Lets the source's budget know what a failure says of it.
+    async fn heed(&self, failure: &CallFailure) {
+        let retry_after = failure.retry_after;
+        let feedback = match (failure.class, failure.remedy) {
+            (FailureClass::RateLimited, Remedy::AwaitQuota) => {
+                Feedback::QuotaExhausted { retry_after }
+            }
+            (FailureClass::RateLimited, _) => Feedback::RateLimited { retry_after },
+            _ => return,
+        };
+        self.client.report(feedback).await;
+    }
+
+    pub(crate) fn map_of(&self, op: &Operation) -> Result<&RecordMap, CallFailure> {
         self.maps.get(&op.entity).ok_or_else(|| {
             let detail = format!("`{}` is not an operation of this source", op.plan.label);
             CallFailure::new(FailureClass::Unsupported, detail)
         })
-    }
-
-    /// Maps the items of a page and hands them to their keys.
-    fn place(
-        &self,
-        op: &Operation,
-        items: &[Tree],
-        root: &Tree,
-        results: &mut Results<'_>,
-    ) -> Result<(), CallFailure> {
-        let map = self.map_of(op)?;
-        if op.plan.by_position {
-            if items.len() != results.keys.len() {
-                return Err(CallFailure::invalid(format!(
-                    "the reply has {} items for {} keys, which can't be told apart by place",
-                    items.len(),
-                    results.keys.len()
-                )));
-            }
-            for (at, item) in items.iter().enumerate() {
-                if !item.is_null() {
-                    let mapped = map.map(item, root);
-                    results.put(
-                        &[at],
-                        mapped.map_err(|error| refusal(&self.source, op, &error)),
-                    );
-                }
-            }
-            return Ok(());
-        }
-        for item in items.iter().filter(|item| !item.is_null()) {
-            let scope = Scope {
-                root: Some(root),
-                ..Scope::of(item)
-            };
-            let owners = match owners(op, map, &scope, results.keys) {
-                Ok(Some(owners)) => owners,
-                Ok(None) => continue,
-                Err(error) => {
-                    results.refuse(refusal(&self.source, op, &error));
-                    continue;
-                }
-            };
-            let mapped = map.map(item, root);
-            results.put(
-                &owners,
-                mapped.map_err(|error| refusal(&self.source, op, &error)),
-            );
-        }
-        Ok(())
-    }
-}
-
-/// What is found for each key.
-struct Results<'k> {
-    keys: &'k [Arc<str>],
-    by_key: Vec<KeyResult>,
-    /// How many items were read.
-    found: usize,
-    /// Whether items of a page were left out.
-    is_cut: bool,
-}
-
-impl<'k> Results<'k> {
-    fn new(keys: &'k [Arc<str>]) -> Self {
-        Self {
-            keys,
-            by_key: keys.iter().map(|_| KeyResult::default()).collect(),
-            found: 0,
-            is_cut: false,
-        }
-    }
-
-    /// The results; with more to come, any key may lack records.
-    fn finish(self, has_more: bool) -> Vec<KeyResult> {
-        let mut by_key = self.by_key;
-        for result in &mut by_key {
-            result.truncated = has_more || self.is_cut;
-        }
-        by_key
-    }
-
-    fn put(&mut self, owners: &[usize], mapped: Result<Record, Refusal>) {
-        let mapped = mapped.map(Arc::new);
-        for owner in owners {
-            if let Some(result) = self.by_key.get_mut(*owner) {
-                match &mapped {
-                    Ok(record) => result.records.push(record.clone()),
-                    Err(refusal) => result.refused.push(refusal.clone()),
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, refusal: Refusal) {
-        if let Some(result) = self.by_key.first_mut() {
-            result.refused.push(refusal);
-        }
-    }
-
-    fn total(&mut self, total: Option<u64>) {
-        if let Some(result) = self.by_key.first_mut() {
-            result.total = total.or(result.total);
-        }
     }
 }
 
 /// Whether a failure says that the one thing asked for is not there.
 fn is_absence(keys: &[Arc<str>], failure: &CallFailure) -> bool {
     failure.class == FailureClass::NotFound && keys.len() == 1
-}
-
-/// The places of the keys that an item belongs to; `None` when a search brought it that finds more than was asked for.
-fn owners(
-    op: &Operation,
-    map: &RecordMap,
-    scope: &Scope<'_>,
-    keys: &[Arc<str>],
-) -> Result<Option<Vec<usize>>, MapError> {
-    let foreign = |path: &str| MapError {
-        path: path.to_owned(),
-        reason: "is none of the keys that were asked for".to_owned(),
-    };
-    let places = |found: &[Arc<str>]| -> Vec<usize> {
-        let is_found = |key: &Arc<str>| found.contains(key);
-        let pairs = keys.iter().enumerate();
-        pairs
-            .filter(|(_, key)| is_found(key))
-            .map(|(at, _)| at)
-            .collect()
-    };
-    let wrong = |path: &str, reason: String| MapError {
-        path: path.to_owned(),
-        reason,
-    };
-    let (path, found) = match &op.plan.key {
-        KeyPlan::Id => ("id".to_owned(), vec![map.id_of(scope)?]),
-        KeyPlan::Link(name) => {
-            let found = map.link_of(name, scope)?;
-            // Asked for one key, an item that tells no key can only be its own.
-            if found.is_empty() && keys.len() == 1 {
-                return Ok(Some(vec![0]));
-            }
-            (format!("links.{name}"), found)
-        }
-        KeyPlan::Expression(expression) => {
-            let found = texts(expression, scope).map_err(|reason| wrong("batch.key", reason))?;
-            ("batch.key".to_owned(), found)
-        }
-        KeyPlan::Email => {
-            let found = identifiers(map, scope, IdentifierKind::Email, None)?;
-            let owners: Vec<usize> = keys
-                .iter()
-                .enumerate()
-                .filter(|(_, key)| match_key(key).is_some_and(|key| found.contains(&key.into())))
-                .map(|(at, _)| at)
-                .collect();
-            return Ok((!owners.is_empty()).then_some(owners));
-        }
-        KeyPlan::ExternalId(namespace) => {
-            let kind = IdentifierKind::ExternalId;
-            let found = identifiers(map, scope, kind, Some(namespace))?;
-            (format!("identifiers.externalId.{namespace}"), found)
-        }
-    };
-    let owners = places(&found);
-    if owners.is_empty() {
-        return Err(foreign(&path));
-    }
-    Ok(Some(owners))
-}
-
-fn identifiers(
-    map: &RecordMap,
-    scope: &Scope<'_>,
-    kind: IdentifierKind,
-    namespace: Option<&Arc<str>>,
-) -> Result<Vec<Arc<str>>, MapError> {
-    let mut found = Vec::new();
-    let wanted = map
-        .identifiers
-        .iter()
-        .filter(|one| one.kind == kind && one.namespace.as_ref() == namespace);
-    for one in wanted {
-        let identifiers = one.find(scope).map_err(|reason| MapError {
-            path: "identifiers".to_owned(),
-            reason,
-        })?;
-        found.extend(identifiers.into_iter().map(|one| one.normalized));
-    }
-    Ok(found)
 }
 
 /// The records in a reply. A path that the reply does not have is a reply of another form, and never an empty list.

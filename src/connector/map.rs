@@ -6,9 +6,9 @@ use crate::connector::content;
 use crate::connector::convert::{Leaf, Wrong};
 use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::{Expression, Outcome, Scope};
+use crate::connector::rule::{Breach, Broken, Rule};
 use crate::protocol::tree::Tree;
 use crate::protocol::url::percent_encode;
-use crate::connector::rule::{Breach, Broken, Rule};
 use crate::record::email;
 use crate::record::value::{Object, TypeId, Value};
 use crate::record::{CustomValue, Identifier, Record};
@@ -190,7 +190,11 @@ impl RecordMap {
         };
         let before: Vec<Option<Broken>> =
             self.rules.iter().map(|rule| rule.before(&scope)).collect();
-        if let Some(refusing) = before.iter().flatten().find(|one| one.breach == Breach::Refuse) {
+        if let Some(refusing) = before
+            .iter()
+            .flatten()
+            .find(|one| one.breach == Breach::Refuse)
+        {
             return Err(MapError::at(&*refusing.path)(refusing.reason.clone()));
         }
         let remote_id = self.id_of(&scope)?;

@@ -3,6 +3,7 @@
 //! [`check`] reads a file and tells all that is wrong with it; what it gives is compiled and needs no further checks. A
 //! [`Connector`] joins it with the client that sends its calls.
 
+mod align;
 pub mod check;
 mod compile;
 mod content;
@@ -29,7 +30,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::cache::redis::RedisTier;
-use crate::connector::failure::Refusal;
+use crate::connector::failure::{CallFailure, Refusal};
 use crate::connector::map::RecordMap;
 use crate::connector::operation::Operation;
 use crate::connector::spec::Protocol;
@@ -61,8 +62,12 @@ pub struct KeyResult {
     pub truncated: bool,
     /// Records that were left out.
     pub refused: Vec<Refusal>,
+    /// Records that broke a rule and stay, whole or without a field.
+    pub notes: Vec<Refusal>,
     /// The exact count, when the source tells it.
     pub total: Option<u64>,
+    /// The vendor's failure of this key alone.
+    pub failure: Option<CallFailure>,
 }
 
 /// One page of a list.
@@ -76,6 +81,10 @@ pub struct ListPage {
     pub total: Option<u64>,
     /// Records that were left out.
     pub refused: Vec<Refusal>,
+    /// Records that broke a rule and stay, whole or without a field.
+    pub notes: Vec<Refusal>,
+    /// Whether there is more that can't be read, since the source's paging goes in circles.
+    pub truncated: bool,
     /// How long the source took.
     pub latency: Duration,
 }

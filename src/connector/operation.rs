@@ -7,12 +7,12 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::Value as Json;
 
-use crate::connector::failure::FailureClass;
 use crate::connector::language::body::ValueTemplate;
 use crate::connector::language::expression::Expression;
 use crate::connector::language::request::RequestTemplate;
 use crate::connector::language::template::HeaderTemplate;
 use crate::connector::language::xml::XmlTemplate;
+use crate::connector::spec::ClassSpec;
 use crate::protocol::soap::{SoapOptions, Version};
 
 /// Something that a source can do for an entity.
@@ -89,6 +89,9 @@ pub(crate) struct Plan {
     pub(crate) errors: ErrorPlan,
     pub(crate) not_found: Vec<u16>,
     pub(crate) safe: bool,
+    /// The vendor's header that makes a call happen once.
+    pub(crate) idempotency: Option<HeaderName>,
+    pub(crate) partial: Option<PartialPlan>,
     pub(crate) filters: Vec<FilterPlan>,
     pub(crate) sorts: Vec<SortPlan>,
 }
@@ -172,10 +175,22 @@ pub(crate) struct ErrorPlan {
     pub(crate) success: Option<Expression>,
     pub(crate) code: Option<Expression>,
     pub(crate) message: Option<Expression>,
+    pub(crate) field: Option<Expression>,
     pub(crate) retry_after: Option<Expression>,
     /// The media type that the vendor says wrongly, and that is none.
     pub(crate) content_type: Option<String>,
-    pub(crate) classes: BTreeMap<String, FailureClass>,
+    pub(crate) classes: BTreeMap<String, ClassSpec>,
+}
+
+/// How a reply tells that some of its records failed.
+#[derive(Debug)]
+pub(crate) struct PartialPlan {
+    pub(crate) success: Option<Expression>,
+    pub(crate) record: Option<Expression>,
+    pub(crate) errors: Option<Expression>,
+    pub(crate) key: Option<Expression>,
+    pub(crate) code: Option<Expression>,
+    pub(crate) message: Option<Expression>,
 }
 
 /// How a filter or order is handed over.

@@ -1,11 +1,13 @@
 //! Where a page starts, and where the next one does.
 
 use http::HeaderMap;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::connector::failure::CallFailure;
 use crate::connector::language::expression::{Expression, Scope};
 use crate::connector::operation::{PageKind, PagePlan};
+use crate::protocol::json;
 use crate::protocol::tree::Tree;
 use crate::protocol::url::{LINK_BYTES_MAX, join_next, parse_link_header};
 
@@ -18,10 +20,21 @@ pub(crate) enum Position {
     Cursor(String),
     /// At an address.
     Link(Url),
-    /// After that many items.
-    Offset(u64),
-    /// At the page of that number.
-    Number(u64),
+    /// After that many items; with the digest of the page before.
+    Offset { offset: u64, before: u64 },
+    /// At the page of that number; with the digest of the page before.
+    Number { number: u64, before: u64 },
+}
+
+/// What comes after a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another page.
+    Page(Position),
+    /// Nothing.
+    Last,
+    /// The same page again, so that what follows can't be reached.
+    Circle,
 }
 
 /// What is known of a page that was read.
@@ -30,8 +43,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) scope: &'a Scope<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) url: &'a Url,
-    /// How many items the page had.
-    pub(crate) count: usize,
+    /// The items of the page.
+    pub(crate) items: &'a [Tree],
     /// How many it could have had.
     pub(crate) size: usize,
 }
@@ -50,8 +63,8 @@ impl Position {
         match self {
             Self::Start { .. } => None,
             Self::Cursor(cursor) => Some(format!("c:{cursor}")),
-            Self::Offset(offset) => Some(format!("o:{offset}")),
-            Self::Number(number) => Some(format!("n:{number}")),
+            Self::Offset { offset, before } => Some(format!("o:{offset}:{before:x}")),
+            Self::Number { number, before } => Some(format!("n:{number}:{before:x}")),
             // Only path and query: the origin is the source's own, whatever a token says.
             Self::Link(url) => Some(match url.query() {
                 Some(query) => format!("l:{}?{query}", url.path()),
@@ -69,8 +82,14 @@ impl Position {
         let (kind, rest) = token.split_once(':')?;
         match (&page?.kind, kind) {
             (PageKind::Cursor { .. }, "c") if !rest.is_empty() => Some(Self::Cursor(rest.into())),
-            (PageKind::Offset(_), "o") => rest.parse().ok().map(Self::Offset),
-            (PageKind::Number(_), "n") => rest.parse().ok().map(Self::Number),
+            (PageKind::Offset(_), "o") => {
+                let (offset, before) = counted(rest)?;
+                Some(Self::Offset { offset, before })
+            }
+            (PageKind::Number(_), "n") => {
+                let (number, before) = counted(rest)?;
+                Some(Self::Number { number, before })
+            }
             (PageKind::Link(_) | PageKind::LinkHeader, "l") => {
                 if !rest.starts_with('/') || rest.starts_with("//") {
                     return None;
@@ -83,6 +102,25 @@ impl Position {
     }
 }
 
+/// A count, and the digest of the page before it; 0 for none.
+fn counted(text: &str) -> Option<(u64, u64)> {
+    let (count, before) = text.split_once(':').unwrap_or((text, "0"));
+    Some((count.parse().ok()?, u64::from_str_radix(before, 16).ok()?))
+}
+
+/// Tells pages apart that are asked for by number: by their first and last item and their length.
+fn digest(items: &[Tree]) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update((items.len() as u64).to_be_bytes());
+    for item in items.first().into_iter().chain(items.last()) {
+        hash.update(json::encode(item));
+    }
+    let bytes = hash.finalize();
+    let first = bytes.iter().take(8);
+    // Never 0, which stands for no page.
+    first.fold(0_u64, |all, byte| (all << 8) | u64::from(*byte)) | 1
+}
+
 /// Whether an address is that of a list or below it.
 pub(crate) fn is_below(url: &Url, own: &Url) -> bool {
     let path = own.path().trim_end_matches('/');
@@ -91,18 +129,27 @@ pub(crate) fn is_below(url: &Url, own: &Url) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+impl Position {
+    /// Whether a page is the one before it again, as vendors answer that repeat the last page for ever.
+    pub(crate) fn is_repeated_by(&self, items: &[Tree]) -> bool {
+        match self {
+            Self::Offset { before, .. } | Self::Number { before, .. } => {
+                *before != 0 && !items.is_empty() && *before == digest(items)
+            }
+            Self::Start { .. } | Self::Cursor(_) | Self::Link(_) => false,
+        }
+    }
+}
+
 impl PagePlan {
-    /// Where the next page starts; `None` when this was the last.
-    pub(crate) fn next(
-        &self,
-        position: &Position,
-        seen: Seen<'_>,
-    ) -> Result<Option<Position>, CallFailure> {
+    /// Where the next page starts.
+    pub(crate) fn next(&self, position: &Position, seen: Seen<'_>) -> Result<Next, CallFailure> {
         if let Some(more) = &self.more
             && !value(more, seen.scope)?.is_some_and(|value| is_true(&value))
         {
-            return Ok(None);
+            return Ok(Next::Last);
         }
+        let before = || digest(seen.items);
         let next = match &self.kind {
             PageKind::Cursor { from, .. } => text(from, seen.scope)?.map(Position::Cursor),
             PageKind::Link(from) => text(from, seen.scope)?
@@ -113,36 +160,42 @@ impl PagePlan {
                 .transpose()?,
             PageKind::Offset(_) => {
                 let offset = match position {
-                    Position::Offset(offset) | Position::Start { offset, .. } => *offset,
+                    Position::Offset { offset, .. } | Position::Start { offset, .. } => *offset,
                     _ => 0,
                 };
-                let count = u64::try_from(seen.count).unwrap_or(u64::MAX);
-                let next = offset.saturating_add(count);
-                self.is_more(next, seen)?.then_some(Position::Offset(next))
+                let count = u64::try_from(seen.items.len()).unwrap_or(u64::MAX);
+                let offset = offset.saturating_add(count);
+                let is_more = self.is_more(offset, seen)?;
+                is_more.then(|| Position::Offset {
+                    offset,
+                    before: before(),
+                })
             }
             PageKind::Number(_) => {
                 let number = match position {
-                    Position::Number(number) | Position::Start { number, .. } => *number,
+                    Position::Number { number, .. } | Position::Start { number, .. } => *number,
                     _ => self.first,
                 };
                 let size = u64::try_from(seen.size).unwrap_or(u64::MAX);
                 let pages = number.saturating_sub(self.first).saturating_add(1);
                 let read = pages.saturating_mul(size);
-                let next = Position::Number(number.saturating_add(1));
-                self.is_more(read, seen)?.then_some(next)
+                let is_more = self.is_more(read, seen)?;
+                is_more.then(|| Position::Number {
+                    number: number.saturating_add(1),
+                    before: before(),
+                })
             }
         };
-        match next {
-            Some(next) if next == *position => Err(CallFailure::invalid(
-                "the source's paging does not move on: the next page is the same page",
-            )),
-            next => Ok(next),
-        }
+        Ok(match next {
+            Some(next) if next == *position => Next::Circle,
+            Some(next) => Next::Page(next),
+            None => Next::Last,
+        })
     }
 
     /// Whether there is more after that many items: by the source's own word, else when the page was full.
     fn is_more(&self, read: u64, seen: Seen<'_>) -> Result<bool, CallFailure> {
-        if seen.count == 0 {
+        if seen.items.is_empty() {
             return Ok(false);
         }
         if self.more.is_some() {
@@ -153,7 +206,7 @@ impl PagePlan {
         {
             return Ok(read < total);
         }
-        Ok(seen.count >= seen.size)
+        Ok(seen.items.len() >= seen.size)
     }
 }
 

@@ -144,7 +144,11 @@ impl Connector {
             headers: Vec::new(),
             body: Bytes::from(body),
             safe: plan.safe,
-            idempotency: None,
+            // A new key for each call; what the transport repeats has the same.
+            idempotency: plan.idempotency.clone().and_then(|name| {
+                let key = uuid::Uuid::new_v4().to_string();
+                Some((name, HeaderValue::from_str(&key).ok()?))
+            }),
             inner: 1,
         }
     }
@@ -237,8 +241,8 @@ impl Connector {
             Position::Start { offset, number } => (Tree::Null, *offset, *number),
             Position::Cursor(cursor) => (Tree::from(cursor.as_str()), 0, 1),
             Position::Link(_) => (Tree::Null, 0, 1),
-            Position::Offset(offset) => (Tree::Null, *offset, 1),
-            Position::Number(number) => (Tree::Null, 0, *number),
+            Position::Offset { offset, .. } => (Tree::Null, *offset, 1),
+            Position::Number { number, .. } => (Tree::Null, 0, *number),
         };
         let size = u64::try_from(asked.size).unwrap_or(u64::MAX);
         let keys = asked.keys.iter().map(|key| Tree::from(&**key)).collect();
@@ -365,11 +369,15 @@ fn page_parameter(plan: &Plan, asked: Asked<'_>) -> Option<(String, String)> {
         (PageKind::Cursor { parameter, .. }, Position::Cursor(cursor)) => {
             (parameter.as_ref()?, cursor.clone())
         }
-        (PageKind::Offset(name), Position::Offset(offset)) => (name.as_ref()?, offset.to_string()),
+        (PageKind::Offset(name), Position::Offset { offset, .. }) => {
+            (name.as_ref()?, offset.to_string())
+        }
         (PageKind::Offset(name), Position::Start { offset, .. }) => {
             (name.as_ref()?, offset.to_string())
         }
-        (PageKind::Number(name), Position::Number(number)) => (name.as_ref()?, number.to_string()),
+        (PageKind::Number(name), Position::Number { number, .. }) => {
+            (name.as_ref()?, number.to_string())
+        }
         (PageKind::Number(name), Position::Start { number, .. }) => {
             (name.as_ref()?, number.to_string())
         }

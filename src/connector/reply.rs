@@ -7,11 +7,12 @@ use http::{HeaderMap, StatusCode, header};
 use url::Url;
 
 use crate::connector::Connector;
-use crate::connector::failure::{CallFailure, FailureClass};
+use crate::connector::failure::{CallFailure, FailureClass, Remedy};
 use crate::connector::language::expression::{Expression, Scope};
 use crate::connector::operation::{CallPlan, ErrorPlan, Operation};
 use crate::connector::page::Seen;
 use crate::protocol::limits::Limits;
+use crate::protocol::soap::Note;
 use crate::protocol::soap::fault::Fault;
 use crate::protocol::tree::Tree;
 use crate::protocol::{graphql, json, soap};
@@ -39,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) body: Tree,
     pub(crate) status: Tree,
     pub(crate) headers: Tree,
+    /// The blocks of a SOAP reply's header; else null.
+    pub(crate) soap_header: Tree,
     pub(crate) header_map: HeaderMap,
     pub(crate) url: Url,
     pub(crate) latency: Duration,
@@ -69,12 +72,18 @@ impl Connector {
         };
         let headers = header_tree(&reply.headers);
         let status = Tree::Number(reply.status.as_str().into());
+        let mut soap_header = Tree::Null;
         let body = match &op.plan.call {
             CallPlan::Rest { .. } => self.read_rest(op, &reply, &limits, (&status, &headers))?,
             CallPlan::Soap(plan) => {
                 let kind = content_type(&reply.headers);
                 let decoded = soap::decode(&reply.body, Some(&kind), &plan.options, &limits);
-                match decoded.map(|reply| reply.body) {
+                let decoded = decoded.map(|reply| {
+                    self.tell_notes(op, &reply.notes);
+                    soap_header = reply.header;
+                    reply.body
+                });
+                match decoded {
                     Ok(Ok(body)) if reply.status.is_success() => body,
                     Ok(Ok(body)) => {
                         let evidence = Evidence::of(&reply, "the reply has a failing status");
@@ -95,6 +104,7 @@ impl Connector {
             body,
             status,
             headers,
+            soap_header,
             url,
             latency: reply.latency,
             header_map: reply.headers,
@@ -126,6 +136,22 @@ impl Connector {
         decoded.map_err(|error| undecodable(reply, &error))
     }
 
+    /// What a SOAP reply's tree does not show.
+    fn tell_notes(&self, op: &Operation, notes: &[Note]) {
+        for note in notes {
+            let what = match note {
+                Note::AttachmentLeftOut => "an attachment is left out and null in its place",
+                Note::CycleCut => "multi-references go round in a circle, which is cut",
+            };
+            tracing::warn!(
+                source.key = %self.source,
+                operation.name = %op.plan.label,
+                note = what,
+                "a SOAP reply is not read whole"
+            );
+        }
+    }
+
     fn read_graphql(
         &self,
         op: &Operation,
@@ -143,7 +169,7 @@ impl Connector {
         let classes = &op.plan.errors.classes;
         let class_of = |code: &str| {
             let shared = || GRAPHQL_CODES.iter().find(|(known, _)| *known == code);
-            let own = classes.get(code).copied();
+            let own = classes.get(code).map(|class| FailureClass::from(*class));
             own.or_else(|| shared().map(|(_, class)| *class))
         };
         let codes: Vec<String> = decoded
@@ -275,12 +301,12 @@ impl Connector {
         if let Some(code) = text(&plan.code) {
             codes.insert(0, code);
         }
-        let class = codes
+        let meaning = codes
             .iter()
             .find_map(|code| plan.classes.get(code))
             .or_else(|| plan.classes.get(evidence.status.as_str()))
-            .copied()
-            .unwrap_or_else(|| evidence.class(&op.plan.not_found));
+            .copied();
+        let class = meaning.map_or_else(|| evidence.class(&op.plan.not_found), FailureClass::from);
         let told = text(&plan.retry_after).and_then(|text| text.parse::<f64>().ok());
         let told = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let message = text(&plan.message).map(|text| cut(&text));
@@ -288,9 +314,39 @@ impl Connector {
         if let Some(message) = message {
             detail = format!("{detail}: {message}");
         }
+        if let Some(field) = text(&plan.field) {
+            detail = format!("{detail} (at `{}`)", cut(&field));
+        }
         CallFailure {
             retry_after: retry_after(evidence.headers, (self.surroundings.now)()).or(told),
             vendor_code: codes.first().map(|code| cut(code)),
+            remedy: meaning.map_or(Remedy::None, Remedy::from),
+            ..CallFailure::new(class, detail)
+        }
+    }
+}
+
+impl ErrorPlan {
+    /// The failure of one item of a reply that is good as a whole.
+    pub(crate) fn failure_of_item(
+        &self,
+        code: Option<String>,
+        message: Option<String>,
+    ) -> CallFailure {
+        let meaning = code
+            .as_ref()
+            .and_then(|code| self.classes.get(code))
+            .copied();
+        let class = meaning.map_or(FailureClass::Rejected, FailureClass::from);
+        let mut detail = "the vendor failed one item of the reply".to_owned();
+        for (word, text) in [("code", &code), ("message", &message)] {
+            if let Some(text) = text {
+                detail = format!("{detail}, {word} `{}`", cut(text));
+            }
+        }
+        CallFailure {
+            vendor_code: code.map(|code| cut(&code)),
+            remedy: meaning.map_or(Remedy::None, Remedy::from),
             ..CallFailure::new(class, detail)
         }
     }
@@ -322,11 +378,12 @@ impl<'a> Evidence<'a> {
 
 impl Answer {
     /// The names that expressions over the reply have beside its members.
-    pub(crate) fn extra(&self) -> [(&'static str, &Tree); 3] {
+    pub(crate) fn extra(&self) -> [(&'static str, &Tree); 4] {
         [
             ("body", &self.body),
             ("status", &self.status),
             ("headers", &self.headers),
+            ("soap_header", &self.soap_header),
         ]
     }
 
@@ -341,12 +398,17 @@ impl Answer {
     }
 
     /// What paging needs to know of it.
-    pub(crate) fn seen<'a>(&'a self, scope: &'a Scope<'a>, count: usize, size: usize) -> Seen<'a> {
+    pub(crate) fn seen<'a>(
+        &'a self,
+        scope: &'a Scope<'a>,
+        items: &'a [Tree],
+        size: usize,
+    ) -> Seen<'a> {
         Seen {
             scope,
             headers: &self.header_map,
             url: &self.url,
-            count,
+            items,
             size,
         }
     }

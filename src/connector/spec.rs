@@ -379,6 +379,9 @@ pub struct OperationSpec {
     pub not_found: Option<Vec<u16>>,
     /// Whether the call may be repeated; true when absent, since these operations read.
     pub safe: Option<bool>,
+    /// The vendor's header that makes a call with `safe: false` happen once however often it is sent, such as `Idempotency-Key`;
+    /// each call gets a key of its own.
+    pub idempotency: Option<String>,
     /// REST and GraphQL: the media type of the replies when the vendor says a wrong one, such as `text/html`; any that is not of
     /// JSON is a failure otherwise.
     pub content_type: Option<String>,

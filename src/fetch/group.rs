@@ -24,7 +24,7 @@ pub struct Group {
     pub total: Option<u64>,
     /// How many records were refused.
     pub refused: u32,
-    /// Why, for the first few of them.
+    /// Why, for the first few of them; then what is wrong with records that stay.
     pub reasons: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Group {
             truncated: result.truncated,
             total: result.total,
             refused: u32::try_from(result.refused.len()).unwrap_or(u32::MAX),
-            reasons: reasons(&result.refused),
+            reasons: reasons(&result.refused, &result.notes),
         }
     }
 
@@ -46,17 +46,18 @@ impl Group {
         Self {
             records: page.records,
             next: page.next.map(Into::into),
-            truncated: false,
+            truncated: page.truncated,
             total: page.total,
             refused: u32::try_from(page.refused.len()).unwrap_or(u32::MAX),
-            reasons: reasons(&page.refused),
+            reasons: reasons(&page.refused, &page.notes),
         }
     }
 }
 
-fn reasons(refused: &[Refusal]) -> Vec<String> {
+fn reasons(refused: &[Refusal], notes: &[Refusal]) -> Vec<String> {
     refused
         .iter()
+        .chain(notes)
         .take(REASONS_MAX)
         .map(|refusal| refusal.reason.clone())
         .collect()

@@ -341,6 +341,14 @@ impl Fetch {
                 let mut stored = Vec::with_capacity(groups.len());
                 let mut answered = Vec::with_capacity(groups.len());
                 for ((key, cache_key), group) in chunk.iter().zip(groups) {
+                    let group = match group {
+                        Ok(group) => group,
+                        Err(error) => {
+                            let failed = failed(question, &error);
+                            answered.push((key.clone(), cache_key.clone(), Err(failed)));
+                            continue;
+                        }
+                    };
                     let lifetime = lifetime(operation, &group);
                     let entry = Entry::new(cache_key, group.clone(), lifetime, now);
                     let mut read = reading(&entry, Age::Live);
@@ -352,19 +360,7 @@ impl Fetch {
                 answered
             }
             Err(error) => {
-                tracing::warn!(
-                    source.key = %question.source,
-                    operation.name = %format!("{}.{}", question.entity, question.operation),
-                    failure.class = ?error.class,
-                    failure.detail = %error,
-                    "a source failed to answer"
-                );
-                let failed = Arc::new(Failure {
-                    source: question.source.clone(),
-                    operation: operation_label(question),
-                    class: error.class,
-                    retry_after_seconds: error.retry_after.map(|wait| wait.as_secs().max(1)),
-                });
+                let failed = failed(question, &error);
                 chunk
                     .iter()
                     .map(|(key, cache_key)| (key.clone(), cache_key.clone(), Err(failed.clone())))
@@ -423,13 +419,30 @@ struct OperationAt {
     name: Arc<str>,
 }
 
+/// Tells operators of a failure, and gives what callers hear of it.
+fn failed(question: &Question, error: &CallFailure) -> Arc<Failure> {
+    tracing::warn!(
+        source.key = %question.source,
+        operation.name = %format!("{}.{}", question.entity, question.operation),
+        failure.class = ?error.class,
+        failure.detail = %error,
+        "a source failed to answer"
+    );
+    Arc::new(Failure {
+        source: question.source.clone(),
+        operation: operation_label(question),
+        class: error.class,
+        retry_after_seconds: error.retry_after.map(|wait| wait.as_secs().max(1)),
+    })
+}
+
 async fn load_groups(
     connector: &Connector,
     operation: &Operation,
     keys: &[Arc<str>],
     ask: &Ask,
     terms: &Terms,
-) -> Result<Vec<Arc<Group>>, CallFailure> {
+) -> Result<Vec<Result<Arc<Group>, CallFailure>>, CallFailure> {
     if &*operation.name == "list" {
         let mut groups = Vec::with_capacity(keys.len());
         for position in keys {
@@ -437,14 +450,17 @@ async fn load_groups(
             let page = connector
                 .page(operation, position, ask, terms.clone())
                 .await?;
-            groups.push(Arc::new(Group::of_page(page)));
+            groups.push(Ok(Arc::new(Group::of_page(page))));
         }
         return Ok(groups);
     }
     let results = connector.load(operation, keys, ask, terms.clone()).await?;
     Ok(results
         .into_iter()
-        .map(|result| Arc::new(Group::of_key(result)))
+        .map(|mut result| match result.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(Arc::new(Group::of_key(result))),
+        })
         .collect())
 }
 

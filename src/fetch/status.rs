@@ -66,6 +66,8 @@ impl SourceStatus {
                 count(reading.group.refused, "record"),
                 reading.group.reasons.join("; ")
             ));
+        } else if !reading.group.reasons.is_empty() {
+            status.message = Some(reading.group.reasons.join("; "));
         }
         status
     }

@@ -164,6 +164,13 @@ impl SourceClient {
         }
     }
 
+    /// Drops the token that a reply was asked with, since the vendor says in its own words that it is over; tells whether
+    /// there was one, so that another call has a chance.
+    pub fn renew(&self, token: u64) -> bool {
+        self.tokens.drop_number(token);
+        token != 0
+    }
+
     /// Takes in what the connector found in a reply: the vendor's own code for too many calls.
     pub async fn report(&self, feedback: Feedback) {
         match feedback {
@@ -236,6 +243,7 @@ impl SourceClient {
             .finish(&call.operation, &outcome, started.elapsed().as_secs_f64());
         let outcome = outcome.map(|reply| Reply {
             attempts: number,
+            token: token.as_ref().map_or(0, Held::number),
             ..reply
         });
         note(&span, &outcome);
@@ -334,6 +342,7 @@ impl SourceClient {
             body: response.body,
             latency: started.elapsed(),
             attempts: 1,
+            token: 0,
         })
     }
 

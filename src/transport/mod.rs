@@ -68,4 +68,6 @@ pub struct Reply {
     pub latency: Duration,
     /// How often the call was sent.
     pub attempts: u32,
+    /// Which of the source's tokens it was sent with; 0 without one.
+    pub token: u64,
 }

@@ -21,6 +21,13 @@ pub(crate) struct Held {
     renew_at: Option<Instant>,
 }
 
+impl Held {
+    /// Which of all tokens it is, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 /// Holds the current token.
 #[derive(Debug)]
 pub(crate) struct TokenStore {
@@ -93,11 +100,16 @@ impl TokenStore {
 
     /// Drops a token that the vendor refused, unless it was replaced already.
     pub(crate) fn drop_refused(&self, refused: &Held) {
+        self.drop_number(refused.number);
+    }
+
+    /// Drops the token of that number, unless it was replaced already.
+    pub(crate) fn drop_number(&self, number: u64) {
         let mut state = self.lock();
         if state
             .held
             .as_ref()
-            .is_some_and(|held| held.number == refused.number)
+            .is_some_and(|held| held.number == number)
         {
             state.held = None;
         }

@@ -9,9 +9,7 @@ use crate::connector::convert::Leaf;
 use crate::connector::identifier::IdentifierMap;
 use crate::connector::language::expression::Expression;
 use crate::connector::map::{CustomMap, LinkMap, RecordMap, UrlMap, UrlPart};
-use crate::connector::spec::{
-    CustomSpec, EntitySpec, IdentifierSpec, IdentifiersSpec, LinkSpec,
-};
+use crate::connector::spec::{CustomSpec, EntitySpec, IdentifierSpec, IdentifiersSpec, LinkSpec};
 use crate::protocol::tree::Tree;
 use crate::record::IdentifierKind;
 use crate::schema::{ObjectDef, TypeDef};

@@ -251,6 +251,7 @@ fn check_shared(report: &mut Report<'_>, surroundings: &Surroundings<'_>, spec: 
             ("success", &spec.errors.success),
             ("code", &spec.errors.code),
             ("message", &spec.errors.message),
+            ("field", &spec.errors.field),
             ("retry_after", &spec.errors.retry_after),
         ] {
             report.optional(key, text.as_ref(), language);

@@ -16,10 +16,12 @@ use crate::connector::language::expression::Expression;
 use crate::connector::language::template::HeaderTemplate;
 use crate::connector::map::RecordMap;
 use crate::connector::operation::{
-    CallPlan, ErrorPlan, FilterPlan, Inverse, KeyPlan, Operation, Plan, PushedFilter, SortPlan,
+    CallPlan, ErrorPlan, FilterPlan, Inverse, KeyPlan, Operation, PartialPlan, Plan, PushedFilter,
+    SortPlan,
 };
 use crate::connector::spec::{
-    AlignSpec, CacheSpec, ErrorsSpec, OperationSpec, Protocol, SoapSpec, Texts,
+    AlignSpec, BatchSpec, CacheSpec, ErrorsSpec, OperationSpec, PartialSpec, Protocol, SoapSpec,
+    Texts,
 };
 use crate::record::IdentifierKind;
 use crate::schema::ObjectDef;
@@ -93,6 +95,10 @@ impl Surroundings<'_> {
                 total,
                 page,
                 errors: self.errors(report, shared, spec),
+                partial: spec.partial.as_ref().and_then(|partial| {
+                    report.at("partial", |report| self.partial(report, partial, batch))
+                }),
+                idempotency: idempotency(report, spec),
                 not_found: spec.not_found.clone().unwrap_or_else(|| vec![404, 410]),
                 safe: spec.safe.unwrap_or(true),
                 filters,
@@ -224,7 +230,7 @@ impl Surroundings<'_> {
         let quiet = |text: &Option<String>| Expression::compile(text.as_ref()?, self.language).ok();
         let mut classes: BTreeMap<String, _> = BTreeMap::new();
         for (code, class) in file.classes.iter().chain(&own.classes) {
-            classes.insert(code.clone(), (*class).into());
+            classes.insert(code.clone(), *class);
         }
         report.at("error", |report| ErrorPlan {
             success: success
@@ -236,11 +242,44 @@ impl Surroundings<'_> {
             message: self
                 .path(report, "message", own.message.as_ref())
                 .or_else(|| quiet(&file.message)),
+            field: self
+                .path(report, "field", own.field.as_ref())
+                .or_else(|| quiet(&file.field)),
             retry_after: self
                 .path(report, "retry_after", own.retry_after.as_ref())
                 .or_else(|| quiet(&file.retry_after)),
             content_type: spec.content_type.clone(),
             classes,
+        })
+    }
+
+    /// How a reply tells of failures of single records; `report` looks at it.
+    fn partial(
+        &self,
+        report: &mut Report<'_>,
+        spec: &PartialSpec,
+        batch: Option<&BatchSpec>,
+    ) -> Option<PartialPlan> {
+        if spec.success.is_none() && spec.errors.is_none() && spec.record.is_none() {
+            let message = "`partial` does not say how a failed record is known.";
+            let hint = "Write `success`, or `errors`, the path of failures beside the records.";
+            report.name_error("wrong-partial", message, Some(hint.to_owned()));
+            return None;
+        }
+        let by_position = batch.is_some_and(|batch| batch.align == AlignSpec::Position);
+        if by_position && spec.key.is_some() && spec.errors.is_none() {
+            let message = "Records that go by their place need no `key`.";
+            report.at("key", |report| {
+                report.name_error("wrong-partial", message, None)
+            });
+        }
+        Some(PartialPlan {
+            success: self.path(report, "success", spec.success.as_ref()),
+            record: self.path(report, "record", spec.record.as_ref()),
+            errors: self.path(report, "errors", spec.errors.as_ref()),
+            key: self.path(report, "key", spec.key.as_ref()),
+            code: self.path(report, "code", spec.code.as_ref()),
+            message: self.path(report, "message", spec.message.as_ref()),
         })
     }
 
@@ -291,6 +330,23 @@ impl Surroundings<'_> {
             }
         });
     }
+}
+
+/// The header that makes a call happen once.
+fn idempotency(report: &mut Report<'_>, spec: &OperationSpec) -> Option<HeaderName> {
+    let name = spec.idempotency.as_ref()?;
+    report.at("idempotency", |report| {
+        if spec.safe != Some(false) {
+            let message = "A call that may be repeated anyway needs no key of its own.";
+            let hint = "Write `safe: false` beside it, or leave it out.".to_owned();
+            report.name_error("wrong-value", message, Some(hint));
+        }
+        let header = HeaderName::from_bytes(name.as_bytes()).ok();
+        if header.is_none() {
+            report.error("wrong-value", "This is not the name of a header.");
+        }
+        header
+    })
 }
 
 /// How long answers are fresh, stale and remembered as empty: by the operation, else by the file, else by default.

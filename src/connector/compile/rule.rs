@@ -50,12 +50,7 @@ impl Surroundings<'_> {
         compiled
     }
 
-    fn rule(
-        &self,
-        report: &mut Report<'_>,
-        object: &ObjectDef,
-        spec: &RuleSpec,
-    ) -> Option<Rule> {
+    fn rule(&self, report: &mut Report<'_>, object: &ObjectDef, spec: &RuleSpec) -> Option<Rule> {
         let check = report.optional("check", spec.check.as_ref(), self.language);
         let target = match &spec.field {
             Some(name) => Some(report.at("field", |report| self.target(report, object, name))?),
@@ -74,11 +69,19 @@ impl Surroundings<'_> {
             || spec.one_of.is_some();
         if has_tests && target.is_none() {
             let hint = "Write `field: NAME` beside it.".to_owned();
-            report.error_with("wrong-rule", "The rule does not say which field it is for.", Some(hint));
+            report.error_with(
+                "wrong-rule",
+                "The rule does not say which field it is for.",
+                Some(hint),
+            );
         }
         if !has_tests && spec.check.is_none() {
             let hint = "Write `check`, or `field` with `required`, `pattern`, `min`, `max`, `min_length`, `max_length` or `one_of`.";
-            report.error_with("wrong-rule", "The rule asks for nothing.", Some(hint.to_owned()));
+            report.error_with(
+                "wrong-rule",
+                "The rule asks for nothing.",
+                Some(hint.to_owned()),
+            );
         }
         check_breach(report, spec, target.as_ref());
         Some(Rule {
@@ -105,13 +108,10 @@ impl Surroundings<'_> {
         let mut slots = Vec::new();
         let mut path = name.split('.').peekable();
         // The first object is borrowed from the catalog as well, so that all parts live as long.
-        let mut inside = catalog
-            .types()
-            .iter()
-            .find_map(|def| match &def.kind {
-                TypeKind::Object(known) if std::ptr::eq(known, object) => Some(known),
-                _ => None,
-            })?;
+        let mut inside = catalog.types().iter().find_map(|def| match &def.kind {
+            TypeKind::Object(known) if std::ptr::eq(known, object) => Some(known),
+            _ => None,
+        })?;
         while let Some(part) = path.next() {
             let known = |field: &&FieldDef| matches!(field.fill, Fill::Mapped | Fill::Derived);
             let Some(def) = inside.field(part).filter(known) else {
@@ -136,7 +136,10 @@ impl Surroundings<'_> {
                 return Some(Target { field, def, nature });
             }
             let Some(nested) = nested else {
-                report.error("unknown-field", format!("`{part}` has no fields of its own."));
+                report.error(
+                    "unknown-field",
+                    format!("`{part}` has no fields of its own."),
+                );
                 return None;
             };
             inside = nested;
@@ -200,12 +203,18 @@ fn tests(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Vec<Test> 
     if let Some(text) = &spec.pattern {
         // The whole text must match: a pattern that only occurs in it says less than it seems to.
         let whole = format!("^(?:{text})$");
-        match RegexBuilder::new(&whole).size_limit(PATTERN_BYTES_MAX).build() {
+        match RegexBuilder::new(&whole)
+            .size_limit(PATTERN_BYTES_MAX)
+            .build()
+        {
             Ok(pattern) => tests.push(Test::Pattern(pattern)),
             Err(error) => {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
-                let message = format!("This is no regular expression: {}.", reason.trim_start_matches("error: "));
+                let message = format!(
+                    "This is no regular expression: {}.",
+                    reason.trim_start_matches("error: ")
+                );
                 report.at("pattern", |report| report.error("wrong-rule", message));
             }
         }
@@ -214,7 +223,10 @@ fn tests(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Vec<Test> 
         let value = value.as_ref()?;
         report.at(key, |report| bound(report, nature, key, value))
     };
-    let (least, most) = (bound(report, "min", &spec.min), bound(report, "max", &spec.max));
+    let (least, most) = (
+        bound(report, "min", &spec.min),
+        bound(report, "max", &spec.max),
+    );
     if let (Some(least), Some(most)) = (&least, &most)
         && !is_ordered(least, most)
     {
@@ -233,11 +245,14 @@ fn one_of(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Option<Te
     let values = spec.one_of.as_ref()?;
     report.at("one_of", |report| {
         if values.is_empty() || matches!(nature, Nature::Other | Nature::Money(_)) {
-            let message = "`one_of` is a list of at least one value, for a field that has one value.";
+            let message =
+                "`one_of` is a list of at least one value, for a field that has one value.";
             report.error("wrong-rule", message);
             return None;
         }
-        let texts = values.iter().map(|value| value.0.as_text().map(|text| text.as_ref().into()));
+        let texts = values
+            .iter()
+            .map(|value| value.0.as_text().map(|text| text.as_ref().into()));
         let texts: Option<Vec<Box<str>>> = texts.collect();
         if texts.is_none() {
             report.error("wrong-rule", "`one_of` lists single values.");
@@ -246,23 +261,23 @@ fn one_of(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Option<Te
     })
 }
 
-fn bound(
-    report: &mut Report<'_>,
-    nature: Nature,
-    key: &str,
-    value: &Written,
-) -> Option<Bound> {
+fn bound(report: &mut Report<'_>, nature: Nature, key: &str, value: &Written) -> Option<Bound> {
     let text = match &value.0 {
         Tree::Number(text) | Tree::Text(text) => text.trim().to_owned(),
         _ => String::new(),
     };
     let (bound, kind) = match nature {
         Nature::Number | Nature::Money(_) => (number(&text).map(Bound::Number), "a number"),
-        Nature::Time => (time(&text).map(Bound::Time), "a time such as `2020-01-31T00:00:00Z`"),
+        Nature::Time => (
+            time(&text).map(Bound::Time),
+            "a time such as `2020-01-31T00:00:00Z`",
+        ),
         Nature::Day => (day(&text).map(Bound::Day), "a day such as `2020-01-31`"),
         Nature::Text | Nature::Other => {
-            let message = format!("`{key}` is for fields that are a number, a time, a day or money.");
-            let hint = (nature == Nature::Text).then(|| format!("For the length of a text, write `{key}_length`."));
+            let message =
+                format!("`{key}` is for fields that are a number, a time, a day or money.");
+            let hint = (nature == Nature::Text)
+                .then(|| format!("For the length of a text, write `{key}_length`."));
             report.name_error("wrong-rule", message, hint);
             return None;
         }

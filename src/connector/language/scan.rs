@@ -161,7 +161,9 @@ impl NameUse {
         Self {
             name: self.name.clone(),
             offset: bytes + self.offset,
-            members: members.map(|(name, at)| (name.clone(), bytes + at)).collect(),
+            members: members
+                .map(|(name, at)| (name.clone(), bytes + at))
+                .collect(),
         }
     }
 
