@@ -329,7 +329,7 @@ pub enum BreachSpec {
     #[default]
     Refuse,
     /// Its field is null; an empty list when it is a list.
-    Null,
+    NullField,
     /// It stays as it is.
     Warn,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 use crate::connector::compile::mapping::Surroundings;
 use crate::connector::compile::report::{Report, did_you_mean};
@@ -91,7 +91,7 @@ impl Surroundings<'_> {
             message: spec.message.clone(),
             breach: match spec.fails {
                 BreachSpec::Refuse => Breach::Refuse,
-                BreachSpec::Null => Breach::Null,
+                BreachSpec::NullField => Breach::Null,
                 BreachSpec::Warn => Breach::Warn,
             },
         })
@@ -164,11 +164,11 @@ fn nature(name: &str, nested: Option<&ObjectDef>) -> Nature {
 
 /// A field that must not be null can't be made so.
 fn check_breach(report: &mut Report<'_>, spec: &RuleSpec, target: Option<&Target<'_>>) {
-    if spec.fails != BreachSpec::Null {
+    if spec.fails != BreachSpec::NullField {
         return;
     }
     let message = match target {
-        None => "`fails: null` needs the field that becomes null.".to_owned(),
+        None => "`fails: null_field` needs the field that becomes null.".to_owned(),
         Some(target) if spec.required => {
             let name = &target.field.name;
             format!("`{name}` is required, and being null is what breaks that.")
@@ -201,20 +201,13 @@ fn tests(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Vec<Test> 
         }
     }
     if let Some(text) = &spec.pattern {
-        // The whole text must match: a pattern that only occurs in it says less than it seems to.
-        let whole = format!("^(?:{text})$");
-        match RegexBuilder::new(&whole)
-            .size_limit(PATTERN_BYTES_MAX)
-            .build()
-        {
+        match pattern(text) {
             Ok(pattern) => tests.push(Test::Pattern(pattern)),
             Err(error) => {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
-                let message = format!(
-                    "This is no regular expression: {}.",
-                    reason.trim_start_matches("error: ")
-                );
+                let reason = reason.trim_start_matches("error: ");
+                let message = format!("This is no regular expression: {reason}.");
                 report.at("pattern", |report| report.error("wrong-rule", message));
             }
         }
@@ -239,6 +232,15 @@ fn tests(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Vec<Test> 
     tests.extend(spec.max_length.map(Test::LengthMost));
     tests.extend(one_of(report, nature, spec));
     tests
+}
+
+/// The whole text must match: a pattern that only occurs in it says less than it seems to. What is written is compiled alone
+/// first, so that it can neither close the group around it nor be told wrong in other words than its own.
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    Regex::new(text)?;
+    RegexBuilder::new(&format!("^(?:{text})$"))
+        .size_limit(PATTERN_BYTES_MAX)
+        .build()
 }
 
 fn one_of(report: &mut Report<'_>, nature: Nature, spec: &RuleSpec) -> Option<Test> {
