@@ -188,16 +188,29 @@ impl Connector {
             result.total = count(total, &scope)?;
         }
         if let Some(page) = page {
-            match page.next(asked.position, answer.seen(&scope, all, size))? {
-                Next::Page(next) => result.next = self.token(op, asked, &next)?,
-                Next::Last => {}
-                Next::Circle => {
-                    self.tell_circle(op);
-                    result.truncated = true;
-                }
-            }
+            let next = page.next(asked.position, answer.seen(&scope, all, size))?;
+            self.lead_on(op, asked, next, &mut result)?;
         }
         Ok(result)
+    }
+
+    /// Says in a page of a list where the next one starts.
+    fn lead_on(
+        &self,
+        op: &Operation,
+        asked: Asked<'_>,
+        next: Next,
+        page: &mut ListPage,
+    ) -> Result<(), CallFailure> {
+        match next {
+            Next::Page(next) => page.next = self.token(op, asked, &next)?,
+            Next::Last => {}
+            Next::Circle => {
+                self.tell_circle(op);
+                page.truncated = true;
+            }
+        }
+        Ok(())
     }
 
     /// Maps the items of a page of a list.

@@ -20,8 +20,7 @@ use crate::connector::operation::{
     SortPlan,
 };
 use crate::connector::spec::{
-    AlignSpec, BatchSpec, CacheSpec, ErrorsSpec, OperationSpec, PartialSpec, Protocol, SoapSpec,
-    Texts,
+    AlignSpec, CacheSpec, ErrorsSpec, OperationSpec, Protocol, SoapSpec, Texts,
 };
 use crate::record::IdentifierKind;
 use crate::schema::ObjectDef;
@@ -95,9 +94,7 @@ impl Surroundings<'_> {
                 total,
                 page,
                 errors: self.errors(report, shared, spec),
-                partial: spec.partial.as_ref().and_then(|partial| {
-                    report.at("partial", |report| self.partial(report, partial, batch))
-                }),
+                partial: report.at("partial", |report| self.partial(report, spec)),
                 idempotency: idempotency(report, spec),
                 not_found: spec.not_found.clone().unwrap_or_else(|| vec![404, 410]),
                 safe: spec.safe.unwrap_or(true),
@@ -254,12 +251,8 @@ impl Surroundings<'_> {
     }
 
     /// How a reply tells of failures of single records; `report` looks at it.
-    fn partial(
-        &self,
-        report: &mut Report<'_>,
-        spec: &PartialSpec,
-        batch: Option<&BatchSpec>,
-    ) -> Option<PartialPlan> {
+    fn partial(&self, report: &mut Report<'_>, spec: &OperationSpec) -> Option<PartialPlan> {
+        let (batch, spec) = (spec.batch.as_ref(), spec.partial.as_ref()?);
         if spec.success.is_none() && spec.errors.is_none() && spec.record.is_none() {
             let message = "`partial` does not say how a failed record is known.";
             let hint = "Write `success`, or `errors`, the path of failures beside the records.";
