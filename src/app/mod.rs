@@ -17,9 +17,11 @@ use crate::cache::clock::Clock;
 use crate::cache::redis::{RedisStatus, RedisTier};
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
+use crate::http::document::Documents;
 use crate::http::health::{Check, Readiness};
+use crate::http::limit::meter::Meter;
 use crate::http::settings::ServerSettings;
-use crate::http::{Routes, Services, routes, serve};
+use crate::http::{Desk, Routes, Services, routes, serve};
 use crate::resolve::Resolver;
 use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
@@ -71,11 +73,18 @@ impl Gateway {
             config,
             catalog,
             connectors,
+            documents,
         } = loaded;
         let clock = Clock::system();
         let cache_settings = settings::cache(&config);
         let redis =
             RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
+        let redis = redis.map(Arc::new);
+        let desk = Arc::new(Desk {
+            allowances: settings::allowances(&config),
+            meter: Arc::new(Meter::new(redis.clone(), clock.clone())),
+            documents: Documents::new(documents, settings::automatic(&config, redis.clone())),
+        });
         let cache = Cache::new(&cache_settings, redis, clock.clone());
         let order = settings::identity(&config, &connectors);
         let sources = connectors.into_iter().map(Arc::new).collect();
@@ -98,6 +107,7 @@ impl Gateway {
         let services = Services {
             engine: engine.clone(),
             auth: Arc::new(auth),
+            desk,
             readiness: readiness(fetch.clone()),
             metrics: metrics.clone(),
             graphiql: settings::graphiql(&config),
@@ -150,6 +160,14 @@ fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
                     "Redis does not answer: this replica caches alone, and asks vendors more often",
                 ),
             };
+            if matches!(redis.status(), RedisStatus::Down { .. }) {
+                checks.push(Check {
+                    name: "callers".to_owned(),
+                    state: "suspended".to_owned(),
+                    detail: "Redis does not answer: this replica counts what callers ask alone, so that each may ask more in all"
+                        .to_owned(),
+                });
+            }
             checks.push(Check {
                 name: "redis".to_owned(),
                 state: state.to_owned(),

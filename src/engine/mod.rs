@@ -7,6 +7,7 @@ pub mod execute;
 pub mod guard;
 pub mod plan;
 pub mod respond;
+pub mod right;
 pub mod stream;
 
 pub(crate) mod refusal;
@@ -31,6 +32,7 @@ use crate::engine::guard::DocumentLimits;
 use crate::engine::plan::Plan;
 use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
+use crate::engine::right::{Overspent, Rights};
 use crate::error::Code;
 use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, entity, root};
@@ -50,6 +52,8 @@ pub struct Request {
     pub request_id: String,
     /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
     pub after: Option<String>,
+    /// What the caller may do beside reading fields.
+    pub rights: Rights,
 }
 
 /// The answer to one request.
@@ -128,7 +132,9 @@ impl Engine {
                 body,
                 refused: None,
             },
-            Err(refusal) => refusal.answer(&request.request_id),
+            Err(refusal) => refusal
+                .for_rights(&request.rights)
+                .answer(&request.request_id),
         }
     }
 
@@ -154,6 +160,14 @@ impl Engine {
                 self.limits.cost_max
             );
             return Err(Refusal::of(Code::LimitExceeded, message));
+        }
+        if !request.rights.introspection && !plan.introspection.is_empty() {
+            let message = "this caller may not ask for the schema";
+            return Err(Refusal::of(Code::Forbidden, message));
+        }
+        if let Some(purse) = &request.rights.purse {
+            let refuse = |spent: Overspent| Refusal::of(Code::RateLimited, spent.to_string());
+            purse.spend(cost).await.map_err(refuse)?;
         }
         let introspection = self.introspect(request, &document, operation, plan).await?;
         let deadline = Instant::now() + self.deadline;

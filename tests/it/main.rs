@@ -12,6 +12,7 @@
 mod architecture;
 mod auth;
 mod cache;
+mod callers;
 mod check;
 mod cli;
 mod connector;
