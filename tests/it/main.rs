@@ -19,6 +19,7 @@ mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod engine;
 mod generated;
 mod graphiql;
 mod graphql_http;
