@@ -15,6 +15,7 @@ use crate::auth::remote::key_set_client;
 use crate::cache::Cache;
 use crate::cache::clock::Clock;
 use crate::cache::redis::{RedisStatus, RedisTier};
+use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::document::Documents;
@@ -80,13 +81,13 @@ impl Gateway {
         let redis =
             RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
         let redis = redis.map(Arc::new);
-        let desk = Arc::new(Desk {
-            allowances: settings::allowances(&config),
-            meter: Arc::new(Meter::new(redis.clone(), clock.clone())),
-            documents: Documents::new(documents, settings::automatic(&config, redis.clone())),
-        });
-        let cache = Cache::new(&cache_settings, redis, clock.clone());
+        let desk = desk(&config, documents, redis.clone(), clock.clone());
         let order = settings::identity(&config, &connectors);
+        let mut connectors = connectors;
+        for (connector, redis) in connectors.iter_mut().zip(redis.iter().cycle()) {
+            connector.share_budget(redis.clone());
+        }
+        let cache = Cache::new(&cache_settings, redis, clock.clone());
         let sources = connectors.into_iter().map(Arc::new).collect();
         let fetch = Arc::new(Fetch::new(sources, cache, clock, REFRESH_DEADLINE));
         let resolver = Arc::new(Resolver {
@@ -145,6 +146,19 @@ impl Gateway {
     }
 }
 
+fn desk(
+    config: &Config,
+    documents: Vec<(String, String)>,
+    redis: Option<Arc<RedisTier>>,
+    clock: Clock,
+) -> Arc<Desk> {
+    Arc::new(Desk {
+        allowances: settings::allowances(config),
+        meter: Arc::new(Meter::new(redis.clone(), clock)),
+        documents: Documents::new(documents, settings::automatic(config, redis)),
+    })
+}
+
 fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut checks = vec![Check {
@@ -152,6 +166,15 @@ fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
             state: "up".to_owned(),
             detail: format!("{} sources are configured", fetch.sources().len()),
         }];
+        let mut sources = fetch.sources().iter();
+        if sources.any(|source| source.is_budget_apart()) {
+            checks.push(Check {
+                name: "budgets".to_owned(),
+                state: "suspended".to_owned(),
+                detail: "Redis does not answer: this replica keeps to its share of the vendors' limits, by the number of replicas last known"
+                    .to_owned(),
+            });
+        }
         if let Some(redis) = fetch.cache().redis() {
             let (state, detail) = match redis.status() {
                 RedisStatus::Up => ("up", "the cache is shared with other replicas"),

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod entry;
 pub mod flight;
 pub mod key;
+pub mod permit;
 pub mod quota;
 pub mod redis;
 pub mod refresh;

@@ -161,21 +161,7 @@ impl Engine {
         let plan = &numbered.plan;
         let bound = Bound::new(catalog, plan, &variables, &caller);
         let cost = bound.cost(catalog, &plan.root, 1);
-        if cost > self.limits.cost_max {
-            let message = format!(
-                "the query can cost {cost}, and at most {} is allowed",
-                self.limits.cost_max
-            );
-            return Err(Refusal::of(Code::LimitExceeded, message));
-        }
-        if !request.rights.introspection && !plan.introspection.is_empty() {
-            let message = "this caller may not ask for the schema";
-            return Err(Refusal::of(Code::Forbidden, message));
-        }
-        if let Some(purse) = &request.rights.purse {
-            let refuse = |spent: Overspent| Refusal::of(Code::RateLimited, spent.to_string());
-            purse.spend(cost).await.map_err(refuse)?;
-        }
+        self.admit(&request.rights, plan, cost).await?;
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
@@ -211,6 +197,26 @@ impl Engine {
             self.answers.put(key, body.clone(), ground);
         }
         Ok(body)
+    }
+
+    /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.
+    async fn admit(&self, rights: &Rights, plan: &Plan, cost: u64) -> Result<(), Refusal> {
+        if cost > self.limits.cost_max {
+            let message = format!(
+                "the query can cost {cost}, and at most {} is allowed",
+                self.limits.cost_max
+            );
+            return Err(Refusal::of(Code::LimitExceeded, message));
+        }
+        if !rights.introspection && !plan.introspection.is_empty() {
+            let message = "this caller may not ask for the schema";
+            return Err(Refusal::of(Code::Forbidden, message));
+        }
+        if let Some(purse) = &rights.purse {
+            let refuse = |spent: Overspent| Refusal::of(Code::RateLimited, spent.to_string());
+            purse.spend(cost).await.map_err(refuse)?;
+        }
+        Ok(())
     }
 
     /// The document of that text: guarded, parsed and validated, unless that was done lately.

@@ -11,6 +11,7 @@
 
 mod architecture;
 mod auth;
+mod budget;
 mod cache;
 mod callers;
 mod check;
@@ -20,12 +21,14 @@ mod connector_language;
 mod connectors;
 mod customer;
 mod engine;
+mod fault;
 mod generated;
 mod graphiql;
 mod graphql_http;
 mod house;
 mod http;
 mod list;
+mod price;
 mod protocol;
 mod readme;
 mod replicas;
