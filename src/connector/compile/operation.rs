@@ -68,8 +68,6 @@ impl Surroundings<'_> {
                 self.page(report, shared.protocol, page, (spec, &used.borrow()))
             })
         });
-        let items = self.path(report, "items", spec.items.as_ref());
-        let total = self.path(report, "total", spec.total.as_ref());
         let (fresh, stale, not_found) = lifetimes(spec, shared);
         Some(Operation {
             entity: entity.clone(),
@@ -90,8 +88,8 @@ impl Surroundings<'_> {
                 headers,
                 key,
                 by_position: batch.is_some_and(|batch| batch.align == AlignSpec::Position),
-                items,
-                total,
+                items: self.path(report, "items", spec.items.as_ref()),
+                total: self.path(report, "total", spec.total.as_ref()),
                 page,
                 errors: self.errors(report, shared, spec),
                 partial: report.at("partial", |report| self.partial(report, spec)),
