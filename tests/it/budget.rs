@@ -562,6 +562,27 @@ async fn the_vendors_code_in_a_body_holds_the_source_and_records_cost() {
 }
 
 #[tokio::test]
+async fn a_call_refused_by_a_code_in_the_body_waits_and_is_sent_once_more() {
+    let refusal = Answer::json(r#"{"ok": false, "code": "SLOW_DOWN"}"#);
+    let answers = [refusal.clone(), Answer::json(r#"{"orders": []}"#)];
+    let vendor = Vendor::queue(answers).await;
+    let text = FILE
+        .replace("URL", &vendor.url())
+        .replace("retries: 0", "retries: 1");
+    let patient = source(&text, &nothing());
+    load(&patient, ("Order", "get"), &["1"]).await.unwrap();
+    assert_eq!(vendor.requests().len(), 2);
+
+    let vendor = Vendor::queue([refusal]).await;
+    let text = FILE
+        .replace("URL", &vendor.url())
+        .replace("retries: 0", "retries: 1");
+    let failure = load(&source(&text, &nothing()), ("Order", "get"), &["1"]).await;
+    assert_eq!(failure.unwrap_err().class, FailureClass::RateLimited);
+    assert_eq!(vendor.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_page_of_a_proxy_is_a_failure_unless_the_vendor_is_known_to_lie() {
     let orders = r#"{"orders": [{"id": "1"}]}"#;
     let lie = Answer::text(orders).with("content-type", "text/html; charset=utf-8");
