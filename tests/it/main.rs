@@ -19,6 +19,7 @@ mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod differential;
 mod engine;
 mod fault;
 mod generated;

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod connector;
+pub mod differential;
 pub mod front;
 pub mod gateway;
 pub mod graph;
