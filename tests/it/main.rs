@@ -25,6 +25,7 @@ mod fault;
 mod generated;
 mod graphiql;
 mod graphql_http;
+mod hostile;
 mod house;
 mod http;
 mod list;

@@ -7,6 +7,7 @@ pub mod front;
 pub mod gateway;
 pub mod graph;
 pub mod node;
+pub mod process;
 pub mod redis;
 pub mod socket;
 pub mod source;
