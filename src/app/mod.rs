@@ -15,11 +15,14 @@ use crate::auth::remote::key_set_client;
 use crate::cache::Cache;
 use crate::cache::clock::Clock;
 use crate::cache::redis::{RedisStatus, RedisTier};
+use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
+use crate::http::document::Documents;
 use crate::http::health::{Check, Readiness};
+use crate::http::limit::meter::Meter;
 use crate::http::settings::ServerSettings;
-use crate::http::{Routes, Services, routes, serve};
+use crate::http::{Desk, Routes, Services, routes, serve};
 use crate::resolve::Resolver;
 use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
@@ -71,12 +74,14 @@ impl Gateway {
             config,
             catalog,
             connectors,
+            documents,
         } = loaded;
         let clock = Clock::system();
         let cache_settings = settings::cache(&config);
         let redis =
             RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
         let redis = redis.map(Arc::new);
+        let desk = desk(&config, documents, redis.clone(), clock.clone());
         let order = settings::identity(&config, &connectors);
         let mut connectors = connectors;
         for (connector, redis) in connectors.iter_mut().zip(redis.iter().cycle()) {
@@ -103,6 +108,7 @@ impl Gateway {
         let services = Services {
             engine: engine.clone(),
             auth: Arc::new(auth),
+            desk,
             readiness: readiness(fetch.clone()),
             metrics: metrics.clone(),
             graphiql: settings::graphiql(&config),
@@ -140,6 +146,19 @@ impl Gateway {
     }
 }
 
+fn desk(
+    config: &Config,
+    documents: Vec<(String, String)>,
+    redis: Option<Arc<RedisTier>>,
+    clock: Clock,
+) -> Arc<Desk> {
+    Arc::new(Desk {
+        allowances: settings::allowances(config),
+        meter: Arc::new(Meter::new(redis.clone(), clock)),
+        documents: Documents::new(documents, settings::automatic(config, redis)),
+    })
+}
+
 fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut checks = vec![Check {
@@ -164,6 +183,14 @@ fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
                     "Redis does not answer: this replica caches alone, and asks vendors more often",
                 ),
             };
+            if matches!(redis.status(), RedisStatus::Down { .. }) {
+                checks.push(Check {
+                    name: "callers".to_owned(),
+                    state: "suspended".to_owned(),
+                    detail: "Redis does not answer: this replica counts what callers ask alone, so that each may ask more in all"
+                        .to_owned(),
+                });
+            }
             checks.push(Check {
                 name: "redis".to_owned(),
                 state: state.to_owned(),

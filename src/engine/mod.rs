@@ -9,6 +9,7 @@ pub mod legible;
 pub mod plan;
 pub mod respond;
 pub mod reuse;
+pub mod right;
 pub mod stream;
 
 pub(crate) mod refusal;
@@ -36,6 +37,7 @@ use crate::engine::plan::Plan;
 use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
 use crate::engine::reuse::{AnswerKey, Answers};
+use crate::engine::right::{Overspent, Rights};
 use crate::error::Code;
 use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, entity, root};
@@ -55,6 +57,8 @@ pub struct Request {
     pub request_id: String,
     /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
     pub after: Option<String>,
+    /// What the caller may do beside reading fields.
+    pub rights: Rights,
 }
 
 /// The answer to one request.
@@ -137,7 +141,9 @@ impl Engine {
                 body,
                 refused: None,
             },
-            Err(refusal) => refusal.answer(&request.request_id),
+            Err(refusal) => refusal
+                .for_rights(&request.rights)
+                .answer(&request.request_id),
         }
     }
 
@@ -157,13 +163,7 @@ impl Engine {
         let plan = &numbered.plan;
         let bound = Bound::new(catalog, plan, &variables, &caller);
         let cost = bound.cost(catalog, &plan.root, 1);
-        if cost > self.limits.cost_max {
-            let message = format!(
-                "the query can cost {cost}, and at most {} is allowed",
-                self.limits.cost_max
-            );
-            return Err(Refusal::of(Code::LimitExceeded, message));
-        }
+        self.admit(&request.rights, plan, cost).await?;
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
@@ -199,6 +199,26 @@ impl Engine {
             self.answers.put(key, body.clone(), ground);
         }
         Ok(body)
+    }
+
+    /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.
+    async fn admit(&self, rights: &Rights, plan: &Plan, cost: u64) -> Result<(), Refusal> {
+        if cost > self.limits.cost_max {
+            let message = format!(
+                "the query can cost {cost}, and at most {} is allowed",
+                self.limits.cost_max
+            );
+            return Err(Refusal::of(Code::LimitExceeded, message));
+        }
+        if !rights.introspection && !plan.introspection.is_empty() {
+            let message = "this caller may not ask for the schema";
+            return Err(Refusal::of(Code::Forbidden, message));
+        }
+        if let Some(purse) = &rights.purse {
+            let refuse = |spent: Overspent| Refusal::of(Code::RateLimited, spent.to_string());
+            purse.spend(cost).await.map_err(refuse)?;
+        }
+        Ok(())
     }
 
     /// The document of that text: guarded, parsed and validated, unless that was done lately.

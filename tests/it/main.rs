@@ -13,6 +13,7 @@ mod architecture;
 mod auth;
 mod budget;
 mod cache;
+mod callers;
 mod check;
 mod cli;
 mod connector;
