@@ -277,28 +277,33 @@ impl Connector {
         let mut call = self.render(op, asked)?;
         call.inner = u32::try_from(asked.keys.len()).unwrap_or(u32::MAX).max(1);
         let mut has_renewed = false;
+        let mut may_repeat = call.safe;
         loop {
             let url = call.url.clone();
             let reply = self.client.send(call.clone(), terms.clone()).await?;
             let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
             let token = reply.token;
-            let answer = self.read(op, reply, url);
-            let Err(failure) = &answer else {
-                return answer;
+            let failure = match self.read(op, reply, url) {
+                Err(failure) => failure,
+                answer => return answer,
             };
             // The statuses 401 and 429 speak for themselves; a code of the vendor's own is known here only.
             if failure.remedy == Remedy::Renew
                 && self.client.renew(token)
-                && op.plan.safe
+                && call.safe
                 && !has_renewed
             {
                 has_renewed = true;
                 continue;
             }
-            if !was_told {
-                self.heed(failure).await;
+            if was_told || failure.class != FailureClass::RateLimited {
+                return Err(failure);
             }
-            return answer;
+            self.heed(&failure).await;
+            if !may_repeat || !self.client.take_repetition() {
+                return Err(failure);
+            }
+            may_repeat = false;
         }
     }
 
