@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::load::Loaded;
 use crate::auth::Authenticator;
+use crate::auth::key_watch::KeyWatch;
 use crate::auth::remote::key_set_client;
+use crate::auth::shared_keys::SharedKeys;
 use crate::cache::Cache;
 use crate::cache::clock::Clock;
 use crate::cache::redis::{RedisStatus, RedisTier};
+use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::health::{Check, Readiness};
@@ -38,6 +41,12 @@ pub enum AppError {
     /// The Redis address is no address.
     #[error("the Redis address can't be used")]
     Redis(#[source] crate::cache::redis::RedisAddressError),
+    /// The file of API keys can't be used.
+    #[error("the API keys can't be used")]
+    Keys(#[source] crate::auth::key_file::KeyFileError),
+    /// The Redis address is no address for API keys.
+    #[error("the API keys can't be shared")]
+    SharedKeys(#[source] crate::auth::shared_keys::SharedKeysError),
     /// The metrics recorder could not be installed.
     #[error("metrics can't be recorded")]
     Telemetry(#[source] TelemetryError),
@@ -50,6 +59,7 @@ pub struct Gateway {
     engine: Arc<Engine>,
     fetch: Arc<Fetch>,
     metrics: Metrics,
+    keys: KeyWatch,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -91,6 +101,7 @@ impl Gateway {
         let now = Arc::new(chrono::Utc::now);
         let auth =
             Authenticator::new(settings::auth(&config), &client, now).map_err(AppError::Auth)?;
+        let keys = watch_keys(&config, &auth)?;
         let metrics = crate::telemetry::install().map_err(AppError::Telemetry)?;
         let server = settings::server(&config);
         let services = Services {
@@ -106,6 +117,7 @@ impl Gateway {
             engine,
             fetch,
             metrics,
+            keys,
         })
     }
 
@@ -127,10 +139,27 @@ impl Gateway {
     /// Serves until `shutdown`, then finishes what is in flight.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
         let upkeep = tokio::spawn(self.metrics.keep_up(shutdown.clone()));
+        let keys = tokio::spawn(self.keys.run(shutdown.clone()));
         serve::serve(listener, self.routes, self.server, shutdown).await;
         self.fetch.close().await;
         upkeep.abort();
+        keys.abort();
     }
+}
+
+/// Reads the API keys, and prepares to follow their changes.
+fn watch_keys(config: &Config, auth: &Authenticator) -> Result<KeyWatch, AppError> {
+    let file = config.auth.keys_file.clone();
+    let shared = match (&config.redis.url, &file) {
+        // Without a file no keys are in use, and nothing is asked of Redis.
+        (Some(url), Some(_)) => {
+            Some(SharedKeys::new(url, &config.redis.prefix).map_err(AppError::SharedKeys)?)
+        }
+        _ => None,
+    };
+    let mut keys = KeyWatch::new(auth.keys().clone(), file, shared);
+    keys.read_file().map_err(AppError::Keys)?;
+    Ok(keys)
 }
 
 fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::settings::{Algorithm, AuthSettings, IssuerSettings};
+use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, IssuerSettings};
 use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::section::auth as section;
@@ -157,6 +157,7 @@ pub fn auth(config: &Config) -> AuthSettings {
     AuthSettings {
         issuers: config.auth.issuers.iter().map(issuer).collect(),
         roles: config.auth.roles.clone(),
+        certificates: config.auth.certificates.iter().map(certificate).collect(),
         leeway_seconds: seconds(config.auth.leeway.0),
         ..AuthSettings::default()
     }
@@ -171,7 +172,28 @@ fn issuer(section: &section::IssuerSection) -> IssuerSettings {
         public_key_file: section.public_key_file.clone(),
         jwks_file: section.jwks_file.clone(),
         jwks_url: section.jwks_url.clone(),
+        discovery: section.discovery,
+        types: section.types.clone(),
+        roles_claim: section.roles_claim.clone(),
+        role_values: section.role_values.clone(),
+        default_roles: section.default_roles.clone(),
+        tenant_claim: section.tenant_claim.clone(),
         ..IssuerSettings::default()
+    }
+}
+
+fn certificate(section: &section::CertificateSection) -> CertificateSettings {
+    CertificateSettings {
+        name: section.name.clone(),
+        common_name: section.common_name.clone(),
+        dns: section.dns.clone(),
+        uri: section.uri.clone(),
+        email: section.email.clone(),
+        fingerprint: section.fingerprint.clone(),
+        tenant: section.tenant.clone(),
+        roles: section.roles.clone(),
+        scopes: section.scopes.clone(),
+        claims: section.claims.clone(),
     }
 }
 

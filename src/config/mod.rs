@@ -158,6 +158,10 @@ impl Config {
         for (index, path) in self.schema.extensions.iter_mut().enumerate() {
             resolver.file(path, &["schema".into(), "extensions".into(), index.into()]);
         }
+        if let Some(path) = &mut self.auth.keys_file {
+            // The file need not be there yet: `tributary key create` makes it.
+            *path = folder.join(&*path);
+        }
         for (index, issuer) in self.auth.issuers.iter_mut().enumerate() {
             let files = [
                 ("public_key_file", &mut issuer.public_key_file),

@@ -15,6 +15,7 @@ use crate::http::GraphqlState;
 use crate::http::around::RequestId;
 use crate::http::media::{self, Media};
 use crate::http::params;
+use crate::http::proof::{ClientCertificate, proofs};
 use crate::http::refusal::Refusal;
 
 /// Answers one GraphQL request.
@@ -49,11 +50,11 @@ async fn run(
             "answers are `application/graphql-response+json` or `application/json`",
         ));
     }
-    let authorization = request.headers().get(header::AUTHORIZATION);
+    let certificate = request.extensions().get::<ClientCertificate>().cloned();
     let caller = state
         .services
         .auth
-        .authenticate(authorization.map(|value| value.to_str().unwrap_or_default()))
+        .authenticate(proofs(request.headers(), certificate.as_ref()))
         .await
         .map_err(|error| Refusal::unverified(&error))?;
     let parsed = if is_get {

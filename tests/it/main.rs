@@ -9,20 +9,24 @@
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
+mod api_key;
 mod architecture;
 mod auth;
 mod cache;
+mod certificate;
 mod check;
 mod cli;
 mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod forgery;
 mod generated;
 mod graphiql;
 mod graphql_http;
 mod house;
 mod http;
+mod identity_provider;
 mod list;
 mod protocol;
 mod readme;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tributary::{
-    auth::{AuthError, caller::Caller},
+    auth::{AuthError, Proofs, caller::Caller},
     error::Code,
     http::{
         CallerCheck, Services,
@@ -108,9 +108,9 @@ struct OneToken;
 impl CallerCheck for OneToken {
     fn authenticate<'a>(
         &'a self,
-        authorization: Option<&'a str>,
+        proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
-        let answer = match authorization {
+        let answer = match proofs.authorization {
             None => Err((Code::Unauthenticated, "no token was sent")),
             Some(value) if value.strip_prefix("Bearer ") == Some(TOKEN) => Ok(()),
             Some(_) => Err((Code::InvalidToken, "the token is not the test's")),
@@ -126,6 +126,7 @@ impl CallerCheck for OneToken {
                 tenant: None,
                 scopes: BTreeSet::new(),
                 roles: BTreeSet::new(),
+                claims: serde_json::Map::new(),
                 expires_at: Utc::now() + TimeDelta::hours(1),
             }))
         })
