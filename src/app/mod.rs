@@ -24,6 +24,7 @@ use crate::http::health::{Check, Readiness};
 use crate::http::settings::ServerSettings;
 use crate::http::{Services, router, serve};
 use crate::resolve::Resolver;
+use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
 
 /// The gateway could not be wired.
@@ -92,6 +93,7 @@ impl Gateway {
         let resolver = Arc::new(Resolver {
             catalog: Arc::new(catalog),
             fetch: fetch.clone(),
+            fields: Arc::new(OfSources),
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
         });

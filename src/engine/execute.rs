@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::engine::plan::{Kind, Planned, PlannedField, is_slot, selected};
+use crate::engine::bind::Bound;
+use crate::engine::plan::{Kind, Planned, PlannedField, is_slot};
 use crate::error::Code;
 use crate::record::value::{TypeId, Value};
-use crate::resolve::item::{Child, Entity, Item, Resolved, of_page};
-use crate::resolve::{FieldError, Run, entity, list, page, relation, root};
-use crate::schema::{FieldDef, Fill};
+use crate::resolve::item::{Child, Item, Resolved};
+use crate::resolve::{FieldError, Run};
 
 /// The result of a selection for many parents of one type.
 #[derive(Debug)]
@@ -54,19 +54,29 @@ pub enum Cell {
     Many(Vec<Cell>),
 }
 
+/// One execution: the request's view of the resolvers, and its plan's bindings.
+#[derive(Debug, Clone, Copy)]
+pub struct Execution<'a> {
+    /// The resolvers.
+    pub run: &'a Run,
+    /// Arguments and denials.
+    pub bound: &'a Bound,
+}
+
 /// Executes a selection for parents of one type.
 pub fn level<'a>(
-    run: &'a Run,
-    ty: TypeId,
+    execution: Execution<'a>,
     planned: &'a [Planned],
     items: Vec<Item>,
 ) -> BoxFuture<'a, Level> {
     async move {
-        let items = prepare(run, planned, items).await;
+        let Execution { run, bound } = execution;
+        let names = bound.selected(run.catalog(), planned);
+        let items = run.resolver.fields.prepare(run, items, &names).await;
         let columns = join_all(
             planned
                 .iter()
-                .map(|planned| column(run, ty, planned, &items)),
+                .map(|planned| column(execution, planned, &items)),
         )
         .await;
         Level { items, columns }
@@ -74,32 +84,14 @@ pub fn level<'a>(
     .boxed()
 }
 
-/// Lets entities load what the selection depends on, all of them together.
-async fn prepare(run: &Run, planned: &[Planned], items: Vec<Item>) -> Vec<Item> {
-    let entities: Option<Vec<_>> = items
-        .iter()
-        .map(|item| match item {
-            Item::Entity(entity) => Some(entity.clone()),
-            Item::Root | Item::Page(_) | Item::Edge(..) => None,
-        })
-        .collect();
-    match entities {
-        Some(entities) => {
-            let names = selected(run.catalog(), planned);
-            let ready: Vec<std::sync::Arc<Entity>> = entity::prepare(run, entities, &names).await;
-            ready.into_iter().map(Item::Entity).collect()
-        }
-        None => items,
-    }
-}
-
-async fn column(run: &Run, ty: TypeId, planned: &Planned, items: &[Item]) -> Column {
+async fn column(execution: Execution<'_>, planned: &Planned, items: &[Item]) -> Column {
+    let Execution { run, bound } = execution;
     let field = match &planned.kind {
         Kind::TypeName | Kind::Introspection => return Column::Fixed,
         Kind::Field(field) => field,
     };
-    if let Some(refusal) = &field.denied {
-        return Column::Failed(FieldError::new(Code::Forbidden, refusal.clone()));
+    if let Some(refusal) = bound.denied(field) {
+        return Column::Failed(refusal.clone());
     }
     let Some(def) = field.at.definition(run.catalog()) else {
         return Column::Failed(FieldError::new(
@@ -111,80 +103,40 @@ async fn column(run: &Run, ty: TypeId, planned: &Planned, items: &[Item]) -> Col
     if is_slot(def) && on_data {
         return Column::Slot(def.slot);
     }
-    let resolved = resolve(run, ty, field, def, items).await;
-    descend(run, field, resolved).await
-}
-
-async fn resolve(
-    run: &Run,
-    ty: TypeId,
-    field: &PlannedField,
-    def: &FieldDef,
-    items: &[Item],
-) -> Vec<Resolved> {
-    let single = |result: Resolved| items.iter().map(|_| result.clone()).collect();
-    match &def.fill {
-        Fill::Link(link) => relation::follow(run, def, link, items).await,
-        Fill::By(link) => relation::back(run, def, link, items, &field.arguments).await,
-        Fill::Embedded => items
-            .iter()
-            .map(|item| embedded(run, field, def, item))
-            .collect(),
-        Fill::Get => single(root::get(run, &def.ty.name, &field.arguments).await),
-        Fill::List => single(list::list(run, def, &field.arguments).await),
-        Fill::Mapped | Fill::Derived | Fill::Computed => match items.first() {
-            Some(Item::Root) => single(root::compute(run, &def.name, &field.arguments).await),
-            Some(Item::Page(_) | Item::Edge(..)) => of_page(&def.name, items, run),
-            Some(Item::Entity(_)) => entity::compute(run, &def.name, items, &field.arguments),
-            None => {
-                let _ = ty;
-                Vec::new()
-            }
-        },
-    }
-}
-
-fn embedded(run: &Run, field: &PlannedField, def: &FieldDef, item: &Item) -> Resolved {
-    let Item::Entity(entity) = item else {
-        return Ok(Child::Null);
+    let arguments = match bound.arguments(field) {
+        Ok(arguments) => arguments,
+        Err(error) => return Column::Failed(error),
     };
-    let Some((target, _)) = relation::node_type(run, &def.ty.name) else {
-        return Ok(Child::Null);
-    };
-    let hash = page::list_hash(&def.name, &field.arguments);
-    let list = entity.data.slot(def.slot);
-    let page = page::embedded(
-        target.id,
-        list,
-        &hash,
-        &field.arguments,
-        run.resolver.page_size_max,
-    )?;
-    Ok(Child::Item(Item::Page(std::sync::Arc::new(page))))
+    let fields = &run.resolver.fields;
+    let resolved = fields.resolve(run, def, arguments, items).await;
+    descend(execution, field, resolved).await
 }
 
 /// Sorts what was resolved into cells, and executes the selections on it: one level for each concrete type.
-async fn descend(run: &Run, field: &PlannedField, resolved: Vec<Resolved>) -> Column {
+async fn descend(
+    execution: Execution<'_>,
+    field: &PlannedField,
+    resolved: Vec<Resolved>,
+) -> Column {
     let mut groups: BTreeMap<TypeId, Vec<Item>> = BTreeMap::new();
     let mut order: Vec<TypeId> = Vec::new();
     let mut cells = Vec::with_capacity(resolved.len());
     for result in resolved {
         cells.push(match result {
-            Ok(child) => cell(run, field, child, &mut groups, &mut order),
+            Ok(child) => cell(field, child, &mut groups, &mut order),
             Err(error) => Cell::Failed(error),
         });
     }
     let levels = order.iter().map(|ty| {
         let items = groups.remove(ty).unwrap_or_default();
         let planned = field.selection.get(ty).map_or(&[][..], Vec::as_slice);
-        level(run, *ty, planned, items)
+        level(execution, planned, items)
     });
     let levels: Vec<_> = levels.collect();
     Column::Cells(cells, join_all(levels).await)
 }
 
 fn cell(
-    run: &Run,
     field: &PlannedField,
     child: Child,
     groups: &mut BTreeMap<TypeId, Vec<Item>>,
@@ -196,11 +148,11 @@ fn cell(
         Child::Items(children) => Cell::Many(
             children
                 .into_iter()
-                .map(|child| cell(run, field, child, groups, order))
+                .map(|child| cell(field, child, groups, order))
                 .collect(),
         ),
         Child::Item(item) => {
-            let Some(ty) = type_of(run, field, &item) else {
+            let Some(ty) = type_of(field, &item) else {
                 return Cell::Null;
             };
             let level = order
@@ -221,12 +173,9 @@ fn cell(
 }
 
 /// The concrete type of an item: its own, or the only one the field allows.
-fn type_of(run: &Run, field: &PlannedField, item: &Item) -> Option<TypeId> {
+fn type_of(field: &PlannedField, item: &Item) -> Option<TypeId> {
     match item {
         Item::Entity(entity) => Some(entity.ty),
-        Item::Page(_) | Item::Edge(..) | Item::Root => {
-            let _ = run;
-            field.selection.keys().next().copied()
-        }
+        Item::Page(_) | Item::Edge(..) | Item::Root => field.selection.keys().next().copied(),
     }
 }

@@ -1,10 +1,14 @@
 //! Runs GraphQL operations: guard, plan, execute, respond.
 
+pub mod bind;
 pub mod coerce;
+pub mod document;
 pub mod execute;
 pub mod guard;
 pub mod plan;
 pub mod respond;
+
+pub(crate) mod refusal;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +22,13 @@ use async_graphql::{Positioned, ServerError, ValidationMode, Value, Variables as
 use bytes::Bytes;
 
 use crate::auth::caller::Caller;
+use crate::engine::bind::Bound;
 use crate::engine::coerce::Variables;
+use crate::engine::document::{Document, Documents, Numbers};
+use crate::engine::execute::Execution;
 use crate::engine::guard::DocumentLimits;
-use crate::engine::plan::{Plan, Planner};
+use crate::engine::plan::Plan;
+use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
 use crate::error::Code;
 use crate::resolve::item::Item;
@@ -61,6 +69,9 @@ pub enum EngineError {
     Computed(String),
 }
 
+/// Memory for documents and their plans.
+const DOCUMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// Runs operations over the graph.
 pub struct Engine {
     resolver: Arc<Resolver>,
@@ -68,6 +79,8 @@ pub struct Engine {
     strict: Schema,
     /// Answers introspection of documents that `strict` has validated, of which only a part is left.
     introspection: Schema,
+    documents: Documents,
+    numbers: Numbers,
     limits: DocumentLimits,
     deadline: Duration,
     sdl: String,
@@ -97,6 +110,8 @@ impl Engine {
             resolver,
             strict,
             introspection,
+            documents: Documents::new(DOCUMENT_BYTES_MAX),
+            numbers: Numbers::default(),
             limits,
             deadline,
             sdl,
@@ -107,28 +122,29 @@ impl Engine {
     pub async fn execute(&self, request: Request, caller: Arc<Caller>) -> Answer {
         match self.run(&request, caller).await {
             Ok(body) => Answer {
-                body: body.into(),
+                body,
                 refused: None,
             },
             Err(refusal) => refusal.answer(&request.request_id),
         }
     }
 
-    async fn run(&self, request: &Request, caller: Arc<Caller>) -> Result<Vec<u8>, Refusal> {
-        let document = self.parse(&request.query)?;
-        let operation = choose(&document, request.operation_name.as_deref())?;
-        self.validate(request, &document).await?;
+    async fn run(&self, request: &Request, caller: Arc<Caller>) -> Result<Bytes, Refusal> {
+        let document = self.document(&request.query).await?;
+        let name = request.operation_name.as_deref();
+        let operation = document.operation(name)?;
         let catalog = &*self.resolver.catalog;
-        let variables = Variables::of(catalog, &operation.node, &request.variables);
-        let plan = Planner {
-            catalog,
-            document: &document,
-            variables: &variables,
-            caller: &caller,
-        }
-        .plan(&operation.node)
-        .ok_or_else(|| Refusal::of(Code::Internal, "the graph has no query root"))?;
-        let cost = plan::cost(catalog, &plan.root, 1);
+        let variables =
+            Variables::coerce(catalog, &operation.node, &request.variables).map_err(|errors| {
+                Refusal {
+                    code: Code::GraphqlValidationFailed,
+                    errors,
+                }
+            })?;
+        let numbered = document.plan(catalog, name, &variables, &self.numbers)?;
+        let plan = &numbered.plan;
+        let bound = Bound::new(catalog, plan, &variables, &caller);
+        let cost = bound.cost(catalog, &plan.root, 1);
         if cost > self.limits.cost_max {
             let message = format!(
                 "the query can cost {cost}, and at most {} is allowed",
@@ -136,22 +152,34 @@ impl Engine {
             );
             return Err(Refusal::of(Code::LimitExceeded, message));
         }
-        let introspection = self
-            .introspect(request, &document, operation, &plan)
-            .await?;
-        let run = Run::new(
-            self.resolver.clone(),
-            caller.clone(),
-            Instant::now() + self.deadline,
-        );
-        let level = execute::level(&run, plan.root_type, &plan.root, vec![Item::Root]).await;
+        let introspection = self.introspect(request, &document, operation, plan).await?;
+        let deadline = Instant::now() + self.deadline;
+        let run = Run::new(self.resolver.clone(), caller, deadline);
+        let execution = Execution {
+            run: &run,
+            bound: &bound,
+        };
+        let level = execute::level(execution, &plan.root, vec![Item::Root]).await;
         let writer = Writer::new(
             catalog,
+            &bound,
             &introspection,
             &request.request_id,
             self.limits.errors_max,
         );
-        Ok(writer.answer(&plan.root, &level))
+        Ok(writer.answer(&plan.root, &level).body.into())
+    }
+
+    /// The document of that text: guarded, parsed and validated, unless that was done lately.
+    async fn document(&self, text: &str) -> Result<Arc<Document>, Refusal> {
+        if let Some(known) = self.documents.get(text) {
+            return Ok(known);
+        }
+        let ast = self.parse(text)?;
+        self.validate(text, &ast).await?;
+        let document = Arc::new(Document::new(ast));
+        self.documents.put(text, document.clone());
+        Ok(document)
     }
 
     fn parse(&self, text: &str) -> Result<ExecutableDocument, Refusal> {
@@ -165,13 +193,14 @@ impl Engine {
         Ok(document)
     }
 
-    async fn validate(
-        &self,
-        request: &Request,
-        document: &ExecutableDocument,
-    ) -> Result<(), Refusal> {
-        let mut prepared = self.prepared(request, document.clone());
-        prepared = prepared.data(ValidateOnly);
+    /// Validates a document without variables: those are coerced for each request.
+    async fn validate(&self, text: &str, document: &ExecutableDocument) -> Result<(), Refusal> {
+        let mut prepared = async_graphql::Request::new(text).data(ValidateOnly);
+        prepared.set_parsed_query(document.clone());
+        // The library wants to know which operation to run, and stops before it runs it.
+        if let DocumentOperations::Multiple(operations) = &document.operations {
+            prepared.operation_name = operations.keys().next().map(ToString::to_string);
+        }
         let response = self.strict.execute(prepared).await;
         if response.errors.is_empty() {
             return Ok(());
@@ -182,19 +211,11 @@ impl Engine {
         })
     }
 
-    fn prepared(&self, request: &Request, document: ExecutableDocument) -> async_graphql::Request {
-        let mut prepared = async_graphql::Request::new(request.query.clone());
-        prepared.set_parsed_query(document);
-        prepared.operation_name.clone_from(&request.operation_name);
-        let variables = serde_json::Value::Object(request.variables.clone());
-        prepared.variables(SentVariables::from_json(variables))
-    }
-
     /// Lets the schema library answer `__schema` and `__type`, alone.
     async fn introspect(
         &self,
         request: &Request,
-        document: &ExecutableDocument,
+        document: &Document,
         operation: &Positioned<OperationDefinition>,
         plan: &Plan,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Refusal> {
@@ -209,10 +230,12 @@ impl Engine {
             .clone_from(&plan.introspection);
         let alone = ExecutableDocument {
             operations: DocumentOperations::Single(only),
-            fragments: document.fragments.clone(),
+            fragments: document.ast().fragments.clone(),
         };
-        let mut prepared = self.prepared(request, alone);
-        prepared.operation_name = None;
+        let mut prepared = async_graphql::Request::new(request.query.clone());
+        prepared.set_parsed_query(alone);
+        let variables = serde_json::Value::Object(request.variables.clone());
+        let prepared = prepared.variables(SentVariables::from_json(variables));
         let response = self.introspection.execute(prepared).await;
         if !response.errors.is_empty() {
             return Err(Refusal {
@@ -229,15 +252,17 @@ impl Engine {
         }
     }
 
-    /// Whether the document's operation is a query, so that it may travel by GET; what does not parse is left for
+    /// Whether the document's operation is a query, so that it may travel by GET; what can't be run is left for
     /// `execute` to refuse.
     pub fn is_query(&self, request: &Request) -> bool {
-        let Ok(document) = self.parse(&request.query) else {
-            return true;
+        let is_query = |ast: &ExecutableDocument| {
+            document::choose(ast, request.operation_name.as_deref())
+                .map_or(true, |operation| operation.node.ty == OperationType::Query)
         };
-        choose(&document, request.operation_name.as_deref())
-            .is_ok_and(|operation| operation.node.ty == OperationType::Query)
-            || choose(&document, request.operation_name.as_deref()).is_err()
+        match self.documents.get(&request.query) {
+            Some(known) => is_query(known.ast()),
+            None => self.parse(&request.query).as_ref().map_or(true, is_query),
+        }
     }
 
     /// The SDL of the graph as callers see it.
@@ -248,75 +273,6 @@ impl Engine {
     /// The resolvers the engine runs on.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
-    }
-}
-
-fn choose<'d>(
-    document: &'d ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'d Positioned<OperationDefinition>, Refusal> {
-    let refuse = |message: String| Refusal::of(Code::BadRequest, message);
-    match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Ok(operation),
-        (DocumentOperations::Single(_), Some(name)) => {
-            Err(refuse(format!("the document has no operation `{name}`")))
-        }
-        (DocumentOperations::Multiple(operations), Some(name)) => operations
-            .get(name)
-            .ok_or_else(|| refuse(format!("the document has no operation `{name}`"))),
-        (DocumentOperations::Multiple(operations), None) => {
-            let mut all = operations.values();
-            match (all.next(), all.next()) {
-                (Some(operation), None) => Ok(operation),
-                _ => Err(refuse(
-                    "the document has several operations; `operationName` must say which to run"
-                        .to_owned(),
-                )),
-            }
-        }
-    }
-}
-
-/// A request that was not executed.
-#[derive(Debug)]
-struct Refusal {
-    code: Code,
-    errors: Vec<ServerError>,
-}
-
-impl Refusal {
-    fn of(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            errors: vec![ServerError::new(message, None)],
-        }
-    }
-
-    fn answer(self, request_id: &str) -> Answer {
-        let errors: Vec<serde_json::Value> = self
-            .errors
-            .iter()
-            .map(|error| {
-                let locations: Vec<_> = error
-                    .locations
-                    .iter()
-                    .map(|at| serde_json::json!({"line": at.line, "column": at.column}))
-                    .collect();
-                let mut said = serde_json::json!({
-                    "message": error.message,
-                    "extensions": {"code": self.code.as_str(), "requestId": request_id},
-                });
-                if let Some(said) = said.as_object_mut().filter(|_| !locations.is_empty()) {
-                    said.insert("locations".to_owned(), locations.into());
-                }
-                said
-            })
-            .collect();
-        let body = serde_json::json!({ "errors": errors }).to_string();
-        Answer {
-            body: body.into(),
-            refused: Some(self.code),
-        }
     }
 }
 

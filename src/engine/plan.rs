@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+    Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    SelectionSet,
 };
-use async_graphql::{Name, Pos, Positioned, Value};
+use async_graphql::{Name, Pos, Positioned, ServerError, Value};
+use async_graphql_value::Value as Template;
 
-use crate::auth::caller::Caller;
 use crate::auth::scope::Requirement;
+use crate::engine::bind;
 use crate::engine::coerce::{self, Variables};
 use crate::record::value::TypeId;
 use crate::resolve::argument::Arguments;
 use crate::schema::{Catalog, FieldDef, Fill, TypeKind};
 
-/// A planned operation.
+/// A planned operation. It depends on the document and on the variables that decide `@skip` and `@include`, on nothing
+/// else of a request: other variables and the caller come in when it is bound.
 #[derive(Debug)]
 pub struct Plan {
     /// The root selection.
@@ -24,6 +27,30 @@ pub struct Plan {
     pub root_type: TypeId,
     /// Introspection fields of the root, as they stand in the document.
     pub introspection: Vec<Positioned<Selection>>,
+    /// Arguments that variables are put into, as [`ArgumentsAt::Bound`] numbers them.
+    pub templates: Vec<ArgumentTemplates>,
+    /// What fields demand of their reader, as [`PlannedField::requirement`] numbers it.
+    pub requirements: Vec<Requirement>,
+    /// Whether an answer holds for its moment or its caller only.
+    pub is_volatile: bool,
+}
+
+/// The arguments of a field as the document has them.
+#[derive(Debug)]
+pub struct ArgumentTemplates {
+    /// The field.
+    pub at: FieldAt,
+    /// The given arguments.
+    pub given: Vec<(Name, Template)>,
+}
+
+/// Where the coerced arguments of a field are.
+#[derive(Debug)]
+pub enum ArgumentsAt {
+    /// In the plan: no variable decides them.
+    Fixed(Arguments),
+    /// Among those that were bound for the request.
+    Bound(usize),
 }
 
 /// One response key of one concrete type.
@@ -53,16 +80,16 @@ pub enum Kind {
 pub struct PlannedField {
     /// Which field it is.
     pub at: FieldAt,
-    /// Its coerced arguments.
-    pub arguments: Arguments,
+    /// Its arguments.
+    pub arguments: ArgumentsAt,
     /// What is selected on its value, by the value's type; empty for leaves.
     pub selection: BTreeMap<TypeId, Vec<Planned>>,
     /// Whether the value may not be null.
     pub non_null: bool,
     /// For lists, whether items may not be null.
     pub list: Option<bool>,
-    /// What the caller lacks to see the field.
-    pub denied: Option<String>,
+    /// Which of the plan's requirements its reader must meet.
+    pub requirement: Option<usize>,
 }
 
 /// Names a field without borrowing the catalog.
@@ -89,46 +116,80 @@ impl FieldAt {
     }
 }
 
-/// What plans are made from.
+/// Makes one plan.
 #[derive(Debug)]
 pub struct Planner<'a> {
-    /// The graph.
-    pub catalog: &'a Catalog,
+    catalog: &'a Catalog,
     /// The document, parsed and validated.
-    pub document: &'a ExecutableDocument,
-    /// The coerced variables.
-    pub variables: &'a Variables,
-    /// Who asks.
-    pub caller: &'a Caller,
+    document: &'a ExecutableDocument,
+    /// The coerced variables; only those that decide `@skip` and `@include` are looked at.
+    variables: &'a Variables,
+    templates: Vec<ArgumentTemplates>,
+    requirements: Vec<Requirement>,
+    is_volatile: bool,
+    planned: usize,
+    problems: Vec<ServerError>,
+}
+
+/// Response keys that one plan may have, over all concrete types: interfaces within interfaces multiply them.
+const PLANNED_MAX: usize = 50_000;
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum NoPlan {
+    /// The graph has no such root.
+    NoRoot(OperationType),
+    /// Too many response keys over all concrete types.
+    TooLarge(usize),
+    /// Input that does not fit.
+    Invalid(Vec<ServerError>),
 }
 
 type Collected<'a> = Vec<(Arc<str>, Vec<&'a Positioned<Field>>)>;
 
 impl<'a> Planner<'a> {
-    /// Plans an operation. The guard has bounded the document, so recursion is bounded.
-    pub fn plan(&self, operation: &'a OperationDefinition) -> Option<Plan> {
-        let (root, _) = self.catalog.object("Query")?;
-        let sets = [&operation.selection_set.node];
-        let mut introspection = Vec::new();
-        let collected = self.collect(root.id, &sets);
-        for (key, fields) in &collected {
-            let Some(first) = fields.first() else {
-                continue;
-            };
-            if matches!(first.node.name.node.as_str(), "__schema" | "__type") {
-                for field in fields {
-                    let mut copy = Field::clone(&field.node);
-                    copy.alias = Some(Positioned::new(Name::new(key), field.pos));
-                    copy.directives.clear();
-                    let field = Positioned::new(copy, field.pos);
-                    introspection.push(Positioned::new(Selection::Field(field), first.pos));
-                }
-            }
+    /// A planner for one operation of a document that was validated.
+    pub fn new(
+        catalog: &'a Catalog,
+        document: &'a ExecutableDocument,
+        variables: &'a Variables,
+    ) -> Self {
+        Self {
+            catalog,
+            document,
+            variables,
+            templates: Vec::new(),
+            requirements: Vec::new(),
+            is_volatile: false,
+            planned: 0,
+            problems: Vec::new(),
         }
-        Some(Plan {
-            root: self.fields(root.id, collected),
+    }
+
+    /// Plans an operation. The guard has bounded the document, so recursion is bounded.
+    pub fn plan(mut self, operation: &'a OperationDefinition) -> Result<Plan, NoPlan> {
+        let root = match operation.ty {
+            OperationType::Query => self.catalog.object("Query"),
+            OperationType::Mutation => self.catalog.object("Mutation"),
+            OperationType::Subscription => self.catalog.object("Subscription"),
+        };
+        let (root, _) = root.ok_or(NoPlan::NoRoot(operation.ty))?;
+        let collected = self.collect(root.id, &[&operation.selection_set.node]);
+        let introspection = introspection(&collected);
+        let planned = self.fields(root.id, collected);
+        if self.planned > PLANNED_MAX {
+            return Err(NoPlan::TooLarge(PLANNED_MAX));
+        }
+        if !self.problems.is_empty() {
+            return Err(NoPlan::Invalid(self.problems));
+        }
+        Ok(Plan {
+            root: planned,
             root_type: root.id,
             introspection,
+            templates: self.templates,
+            requirements: self.requirements,
+            is_volatile: self.is_volatile,
         })
     }
 
@@ -221,7 +282,11 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn fields(&self, ty: TypeId, collected: Collected<'a>) -> Vec<Planned> {
+    fn fields(&mut self, ty: TypeId, collected: Collected<'a>) -> Vec<Planned> {
+        self.planned = self.planned.saturating_add(collected.len());
+        if self.planned > PLANNED_MAX {
+            return Vec::new();
+        }
         collected
             .into_iter()
             .filter_map(|(key, fields)| self.field(ty, key, &fields))
@@ -229,38 +294,17 @@ impl<'a> Planner<'a> {
     }
 
     fn field(
-        &self,
+        &mut self,
         ty: TypeId,
         key: Arc<str>,
         fields: &[&'a Positioned<Field>],
     ) -> Option<Planned> {
         let first = fields.first()?;
         let position = first.pos;
-        let name = first.node.name.node.as_str();
-        let kind = match name {
+        let kind = match first.node.name.node.as_str() {
             "__typename" => Kind::TypeName,
             "__schema" | "__type" => Kind::Introspection,
-            name => {
-                let (_, object) = self.catalog.object(&self.catalog.get(ty)?.name)?;
-                let def = object.field(name)?;
-                let sets: Vec<&SelectionSet> = fields
-                    .iter()
-                    .map(|field| &field.node.selection_set.node)
-                    .collect();
-                Kind::Field(PlannedField {
-                    at: FieldAt { ty, slot: def.slot },
-                    arguments: coerce::arguments(
-                        self.catalog,
-                        def,
-                        &first.node.arguments,
-                        self.variables,
-                    ),
-                    selection: self.selection(def, &sets),
-                    non_null: def.ty.non_null,
-                    list: def.ty.list,
-                    denied: self.denied(def),
-                })
-            }
+            name => Kind::Field(self.planned_field(ty, name, fields)?),
         };
         Some(Planned {
             key,
@@ -269,8 +313,64 @@ impl<'a> Planner<'a> {
         })
     }
 
+    fn planned_field(
+        &mut self,
+        ty: TypeId,
+        name: &str,
+        fields: &[&'a Positioned<Field>],
+    ) -> Option<PlannedField> {
+        let catalog = self.catalog;
+        let (_, object) = catalog.object(&catalog.get(ty)?.name)?;
+        let def = object.field(name)?;
+        self.is_volatile |= def.is_volatile;
+        let sets: Vec<&SelectionSet> = fields
+            .iter()
+            .map(|field| &field.node.selection_set.node)
+            .collect();
+        let at = FieldAt { ty, slot: def.slot };
+        Some(PlannedField {
+            at,
+            arguments: self.arguments(at, def, fields.first()?),
+            requirement: self.requirement(def),
+            selection: self.selection(def, &sets),
+            non_null: def.ty.non_null,
+            list: def.ty.list,
+        })
+    }
+
+    /// The arguments, coerced at once when no variable decides them.
+    fn arguments(&mut self, at: FieldAt, def: &FieldDef, field: &Positioned<Field>) -> ArgumentsAt {
+        let given = &field.node.arguments;
+        for (name, value) in given {
+            let known = def.arguments.iter().find(|known| *known.name == *name.node);
+            let checked = known.map(|known| coerce::check(self.catalog, &known.ty, &value.node));
+            if let Some(Err(misfit)) = checked {
+                let misfit = misfit.under(name.node.as_str());
+                let message = format!("an argument does not fit its type: {misfit}");
+                self.problems
+                    .push(ServerError::new(message, Some(value.pos)));
+                return ArgumentsAt::Fixed(Arguments::default());
+            }
+        }
+        let templates = ArgumentTemplates {
+            at,
+            given: given
+                .iter()
+                .map(|(name, value)| (name.node.clone(), value.node.clone()))
+                .collect(),
+        };
+        if templates.given.iter().all(|(_, value)| is_constant(value))
+            && let Ok(arguments) =
+                bind::arguments(self.catalog, def, &templates, &Variables::default())
+        {
+            return ArgumentsAt::Fixed(arguments);
+        }
+        self.templates.push(templates);
+        ArgumentsAt::Bound(self.templates.len() - 1)
+    }
+
     fn selection(
-        &self,
+        &mut self,
         def: &FieldDef,
         sets: &[&'a SelectionSet],
     ) -> BTreeMap<TypeId, Vec<Planned>> {
@@ -280,12 +380,15 @@ impl<'a> Planner<'a> {
         self.catalog
             .possible(&def.ty.name)
             .into_iter()
-            .map(|ty| (ty, self.fields(ty, self.collect(ty, sets))))
+            .map(|ty| {
+                let collected = self.collect(ty, sets);
+                (ty, self.fields(ty, collected))
+            })
             .collect()
     }
 
-    /// What the caller lacks: the field's own scopes together with those of the type it leads to.
-    fn denied(&self, def: &FieldDef) -> Option<String> {
+    /// What the field demands of its reader, together with the type it leads to.
+    fn requirement(&mut self, def: &FieldDef) -> Option<usize> {
         let own = Requirement {
             alternatives: def.requires.clone(),
         };
@@ -297,53 +400,47 @@ impl<'a> Planner<'a> {
         let needed = own.conjunction(&Requirement {
             alternatives: of_type,
         });
-        (!needed.is_met_by(self.caller)).then(|| needed.refusal())
+        if needed.alternatives.is_empty() {
+            return None;
+        }
+        let known = self.requirements.iter().position(|known| *known == needed);
+        Some(known.unwrap_or_else(|| {
+            self.requirements.push(needed);
+            self.requirements.len() - 1
+        }))
     }
 }
 
-/// What a plan can cost: each field counts one for each object that it can be asked on, with lists as long as the pages
-/// asked for.
-pub fn cost(catalog: &Catalog, planned: &[Planned], objects: u64) -> u64 {
-    planned.iter().fold(0, |total: u64, planned| {
-        let Kind::Field(field) = &planned.kind else {
-            return total.saturating_add(objects);
-        };
-        let page = match field.arguments.get("first") {
-            Some(Value::Number(number)) => number.as_u64().unwrap_or(1).max(1),
-            _ => 1,
-        };
-        let is_connection = field.at.definition(catalog).is_some_and(|def| {
-            def.arguments
-                .iter()
-                .any(|argument| &*argument.name == "first")
-        });
-        let inner = if is_connection {
-            objects.saturating_mul(page)
-        } else {
-            objects
-        };
-        let below = field
-            .selection
-            .values()
-            .map(|planned| cost(catalog, planned, inner))
-            .max();
-        total
-            .saturating_add(objects)
-            .saturating_add(below.unwrap_or(0))
-    })
+fn is_constant(value: &Template) -> bool {
+    match value {
+        Template::Variable(_) => false,
+        Template::List(items) => items.iter().all(is_constant),
+        Template::Object(members) => members.values().all(is_constant),
+        Template::Null
+        | Template::Number(_)
+        | Template::String(_)
+        | Template::Boolean(_)
+        | Template::Binary(_)
+        | Template::Enum(_) => true,
+    }
 }
 
-/// Names of the graph's fields that are selected on a type.
-pub fn selected<'c>(catalog: &'c Catalog, planned: &[Planned]) -> Vec<&'c str> {
-    planned
-        .iter()
-        .filter_map(|planned| match &planned.kind {
-            Kind::Field(field) if field.denied.is_none() => {
-                field.at.definition(catalog).map(|def| &*def.name)
-            }
-            Kind::Field(_) | Kind::TypeName | Kind::Introspection => None,
-        })
-        .collect()
+/// The root's introspection fields, for the schema library to answer.
+fn introspection(collected: &Collected<'_>) -> Vec<Positioned<Selection>> {
+    let mut introspection = Vec::new();
+    for (key, fields) in collected {
+        let is_ours = |field: &Positioned<Field>| {
+            !matches!(field.node.name.node.as_str(), "__schema" | "__type")
+        };
+        for field in fields.iter().filter(|field| !is_ours(field)) {
+            let mut copy = Field::clone(&field.node);
+            copy.alias = Some(Positioned::new(Name::new(key), field.pos));
+            copy.directives.clear();
+            let field = Positioned::new(copy, field.pos);
+            introspection.push(Positioned::new(Selection::Field(field.clone()), field.pos));
+        }
+    }
+    introspection
 }
 
 /// Whether a field's value stands in its slot.

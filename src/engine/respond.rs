@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 
+use crate::engine::bind::Bound;
 use crate::engine::execute::{Cell, Column, Level};
 use crate::engine::plan::{Kind, Planned, PlannedField};
 use crate::error::Code;
@@ -15,6 +16,15 @@ use crate::schema::Catalog;
 #[derive(Debug)]
 struct Nulled;
 
+/// A written answer.
+#[derive(Debug)]
+pub struct Written {
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// Whether it tells of errors.
+    pub has_errors: bool,
+}
+
 /// A step of a path.
 #[derive(Debug, Clone)]
 enum Step<'p> {
@@ -26,6 +36,7 @@ enum Step<'p> {
 #[derive(Debug)]
 pub struct Writer<'p> {
     catalog: &'p Catalog,
+    bound: &'p Bound,
     introspection: &'p serde_json::Map<String, serde_json::Value>,
     request_id: &'p str,
     errors_max: usize,
@@ -39,12 +50,14 @@ impl<'p> Writer<'p> {
     /// A writer for one request.
     pub fn new(
         catalog: &'p Catalog,
+        bound: &'p Bound,
         introspection: &'p serde_json::Map<String, serde_json::Value>,
         request_id: &'p str,
         errors_max: usize,
     ) -> Self {
         Self {
             catalog,
+            bound,
             introspection,
             request_id,
             errors_max,
@@ -56,14 +69,15 @@ impl<'p> Writer<'p> {
     }
 
     /// Writes the whole answer.
-    pub fn answer(mut self, planned: &'p [Planned], level: &'p Level) -> Vec<u8> {
+    pub fn answer(mut self, planned: &'p [Planned], level: &'p Level) -> Written {
         self.out.extend_from_slice(b"{\"data\":");
         let start = self.out.len();
         if self.row(planned, level, 0).is_err() {
             self.out.truncate(start);
             self.out.extend_from_slice(b"null");
         }
-        if !self.errors.is_empty() {
+        let has_errors = !self.errors.is_empty();
+        if has_errors {
             if self.errors_left_out > 0 {
                 let message = format!("{} more errors are not shown", self.errors_left_out);
                 self.errors.push(serde_json::json!({
@@ -76,7 +90,10 @@ impl<'p> Writer<'p> {
             let _ = serde_json::to_writer(&mut self.out, &errors);
         }
         self.out.push(b'}');
-        self.out
+        Written {
+            body: self.out,
+            has_errors,
+        }
     }
 
     fn row(&mut self, planned: &'p [Planned], level: &'p Level, row: usize) -> Result<(), Nulled> {
@@ -277,9 +294,9 @@ impl<'p> Writer<'p> {
             Kind::Introspection => Err(Nulled),
             Kind::Field(field) => {
                 let start = self.out.len();
-                let written = match &field.denied {
+                let written = match self.bound.denied(field) {
                     Some(refusal) => {
-                        self.error(&FieldError::new(Code::Forbidden, refusal.clone()), planned);
+                        self.error(refusal, planned);
                         Err(Nulled)
                     }
                     None => self.value(planned, field, object.slot(field.at.slot)),

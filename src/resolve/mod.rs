@@ -4,6 +4,7 @@
 pub mod argument;
 pub mod condition;
 pub mod entity;
+pub mod field;
 pub mod identity;
 pub mod item;
 pub mod list;
@@ -26,6 +27,7 @@ use crate::fetch::status::{code_of, message_of};
 use crate::fetch::{Failure, Fetch};
 use crate::record::email;
 use crate::record::value::Object;
+use crate::resolve::field::Fields;
 use crate::schema::Catalog;
 
 /// Why one field of one parent has no value.
@@ -112,6 +114,8 @@ pub struct Resolver {
     pub catalog: Arc<Catalog>,
     /// The sources and their cache.
     pub fetch: Arc<Fetch>,
+    /// Where fields get their values.
+    pub fields: Arc<dyn Fields>,
     /// Which source wins.
     pub order: IdentityOrder,
     /// The largest page a caller may ask for.

@@ -7,9 +7,8 @@ use async_graphql::dynamic::{
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::types as ast;
 use async_graphql::{Response, ValidationMode, Value};
-use chrono::{DateTime, NaiveDate};
 
-use crate::schema::{Catalog, FieldDef, InputDef, ObjectDef, TypeDef, TypeKind};
+use crate::schema::{Catalog, FieldDef, InputDef, ObjectDef, TypeDef, TypeKind, scalar};
 
 /// Marks a request that is to be parsed and validated only.
 #[derive(Debug, Clone, Copy)]
@@ -156,30 +155,8 @@ fn scalar(def: &TypeDef, specified_by: Option<&str>) -> Scalar {
     if let Some(url) = specified_by {
         built = built.specified_by_url(url);
     }
-    match &*def.name {
-        "DateTime" => built
-            .validator(|value| text_is(value, |text| DateTime::parse_from_rfc3339(text).is_ok())),
-        "Date" => built.validator(|value| text_is(value, |text| text.parse::<NaiveDate>().is_ok())),
-        "Decimal" => built.validator(|value| match value {
-            Value::Number(_) => true,
-            other => text_is(other, |text| {
-                rust_decimal::Decimal::from_str_exact(text).is_ok()
-            }),
-        }),
-        "BigInt" => built.validator(|value| match value {
-            Value::Number(number) => number.is_i64() || number.is_u64(),
-            other => text_is(other, |text| text.parse::<i128>().is_ok()),
-        }),
-        "JSON" => built,
-        _ => built.validator(|value| text_is(value, |_| true)),
-    }
-}
-
-fn text_is(value: &Value, holds: impl Fn(&str) -> bool) -> bool {
-    match value {
-        Value::String(text) => holds(text),
-        _ => false,
-    }
+    let name = def.name.clone();
+    built.validator(move |value| scalar::accepts(&name, value))
 }
 
 struct StopBeforeExecution;

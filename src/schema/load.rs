@@ -240,6 +240,7 @@ impl Loader {
                     order: directive(&field.directives, "relation")
                         .and_then(|found| text_argument(found, "order")),
                     requires: scopes(&field.directives),
+                    is_volatile: directive(&field.directives, "volatile").is_some(),
                     deprecated: directive(&field.directives, "deprecated").map(|found| {
                         text_argument(found, "reason")
                             .unwrap_or_else(|| "No longer supported".to_owned())

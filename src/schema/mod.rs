@@ -2,6 +2,7 @@
 
 pub mod dynamic;
 pub mod load;
+pub mod scalar;
 pub mod sdl;
 
 use std::collections::BTreeMap;
@@ -121,6 +122,8 @@ pub struct FieldDef {
     pub order: Option<String>,
     /// Why it should not be used any more.
     pub deprecated: Option<String>,
+    /// Whether its value depends on the moment or the caller, so that no answer with it is given twice.
+    pub is_volatile: bool,
 }
 
 /// How a field gets its value.
