@@ -8,6 +8,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::Environment;
 use crate::connector::Connector;
 use crate::connector::check::{Text, check, check_keys};
+use crate::resolve::policy::Policy;
 use crate::schema::Catalog;
 use crate::schema::load::{SchemaProblem, SchemaText, load as load_schema};
 use crate::transport::retry::Surroundings;
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub catalog: Catalog,
     /// The sources.
     pub connectors: Vec<Connector>,
+    /// Who sees which records, and what of them.
+    pub policy: Policy,
 }
 
 /// A connector file's text with the folder its relative paths start at.
@@ -62,10 +65,23 @@ pub fn assemble(
 ) -> Option<Loaded> {
     let catalog = catalog(&config.schema.extensions, diagnostics)?;
     let connectors = connectors(texts, &catalog, environment, diagnostics);
+    let policy = policy(&config, &catalog, diagnostics);
     Some(Loaded {
         config,
         catalog,
         connectors,
+        policy,
+    })
+}
+
+/// Holds the rules and masks against the graph.
+fn policy(config: &Config, catalog: &Catalog, diagnostics: &mut Diagnostics) -> Policy {
+    Policy::compile(catalog, &config.policy).unwrap_or_else(|problems| {
+        let file: Arc<str> = "tributary.yaml".into();
+        for problem in problems {
+            diagnostics.push(Diagnostic::error("policy", &file, Place::START, problem));
+        }
+        Policy::of_scopes(catalog)
     })
 }
 

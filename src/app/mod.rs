@@ -81,6 +81,7 @@ impl Gateway {
             config,
             catalog,
             connectors,
+            policy,
         } = loaded;
         let clock = Clock::system();
         let cache_settings = settings::cache(&config);
@@ -96,6 +97,7 @@ impl Gateway {
             fields: Arc::new(OfSources),
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
+            policy,
         });
         let limits = settings::document_limits(&config);
         let engine = Arc::new(Engine::new(resolver, limits, config.limits.deadline.0)?);

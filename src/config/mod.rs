@@ -26,6 +26,7 @@ use crate::config::section::graphiql::GraphiqlSection;
 use crate::config::section::identity::IdentitySection;
 use crate::config::section::limits::LimitsSection;
 use crate::config::section::log::LogSection;
+use crate::config::section::policy::PolicySection;
 use crate::config::section::redis::RedisSection;
 use crate::config::section::schema::SchemaSection;
 use crate::config::section::server::ServerSection;
@@ -46,6 +47,8 @@ pub struct Config {
     pub connectors: Vec<PathBuf>,
     /// Whose tokens are accepted.
     pub auth: AuthSection,
+    /// Which records the holders of a role see, and which fields they see masked.
+    pub policy: PolicySection,
     /// How much is cached and for how long.
     pub cache: CacheSection,
     /// The Redis that replicas share.
@@ -66,6 +69,7 @@ impl Default for Config {
             schema: SchemaSection::default(),
             connectors: vec![PathBuf::from("connectors/*.yaml")],
             auth: AuthSection::default(),
+            policy: PolicySection::default(),
             cache: CacheSection::default(),
             redis: RedisSection::default(),
             identity: IdentitySection::default(),

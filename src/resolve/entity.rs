@@ -11,6 +11,7 @@ use crate::record::value::Value;
 use crate::record::{Reading, email};
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Entity, Item, Resolved};
+use crate::resolve::policy::sight;
 use crate::resolve::{FieldError, Run, identity, merge, provenance, relation};
 use crate::schema::{Fill, ObjectDef};
 
@@ -61,7 +62,8 @@ pub async fn by_ids(
         });
     let answers: BTreeMap<(String, String, Arc<str>), Outcome> =
         join_all(loads).await.into_iter().flatten().collect();
-    ids.iter()
+    let found: Vec<Result<Option<Arc<Entity>>, FieldError>> = ids
+        .iter()
         .map(|id| {
             let Some(id) = id else { return Ok(None) };
             let key = (
@@ -82,6 +84,13 @@ pub async fn by_ids(
                     })),
             }
         })
+        .collect();
+    let entities = found.iter().map(|found| found.clone().ok().flatten());
+    let seen = sight::visible(run, entities.collect()).await;
+    found
+        .into_iter()
+        .zip(seen)
+        .map(|(found, seen)| found.map(|_| seen))
         .collect()
 }
 
@@ -133,7 +142,22 @@ pub async fn assemble(run: &Run, entities: Vec<Arc<Entity>>) -> Vec<Arc<Entity>>
 
 /// Makes entities ready for the fields that are selected on them: customers are assembled when a selected field can
 /// depend on more than the record at hand, and contact points of other entities get their sources.
+///
+/// What the caller may not see of their values is taken out at the end, so that nothing computed from them can tell it.
 pub async fn prepare(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<Arc<Entity>> {
+    let mut ready = load(run, entities, selected).await;
+    for entity in &mut ready {
+        let shaped = run.view.shape(run.catalog(), &entity.data);
+        if !Arc::ptr_eq(&shaped, &entity.data) {
+            let mut own = Entity::clone(entity);
+            own.data = shaped;
+            *entity = Arc::new(own);
+        }
+    }
+    ready
+}
+
+async fn load(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<Arc<Entity>> {
     let Some((def, object)) = entities
         .first()
         .and_then(|entity| run.catalog().type_of(&entity.data))

@@ -17,7 +17,9 @@ pub struct PolicySection {
 }
 
 /// How a value is masked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskKind {
     /// The first letter and the domain of an address: `j•••@acme.com`.

@@ -10,21 +10,16 @@ const DOTS: &str = "•••";
 pub fn masked(value: &Value, kind: MaskKind, non_null: bool) -> Value {
     match value {
         Value::Null => Value::Null,
-        Value::List(items) => Value::List(
-            items
-                .iter()
-                .map(|item| masked(item, kind, true))
-                .collect(),
-        ),
+        Value::List(items) => {
+            Value::List(items.iter().map(|item| masked(item, kind, true)).collect())
+        }
         Value::Text(text) => match kind {
             MaskKind::Redact if !non_null => Value::Null,
             kind => Value::Text(masked_text(text, kind).into()),
         },
-        Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Object(_)
-        | Value::Json(_) => Value::Null,
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Object(_) | Value::Json(_) => {
+            Value::Null
+        }
     }
 }
 

@@ -87,7 +87,16 @@ impl Policy {
                 }
             }
         }
-        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(policy)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The policy of a graph without rules and masks: scopes alone decide.
+    pub fn of_scopes(catalog: &Catalog) -> Self {
+        Self::compile(catalog, &PolicySection::default()).unwrap_or_default()
     }
 
     /// Names the caller's view: a digest of everything about the caller that can make an answer differ, but for what `viewer`
@@ -183,7 +192,8 @@ impl Policy {
 
     /// The claims that rules read, with the names that every caller has.
     fn claims_of(&self, caller: &Caller) -> Vec<(String, serde_json::Value)> {
-        let texts = |texts: &BTreeSet<String>| texts.iter().map(String::as_str).collect::<Vec<_>>().into();
+        let texts =
+            |texts: &BTreeSet<String>| texts.iter().map(String::as_str).collect::<Vec<_>>().into();
         self.claims
             .iter()
             .filter_map(|name| {
@@ -240,7 +250,10 @@ fn slots(
             continue;
         }
         if !may_be_masked(catalog, field, kind) {
-            return Err(format!("a value of type `{}` can't be masked so.", field.ty.name));
+            return Err(format!(
+                "a value of type `{}` can't be masked so.",
+                field.ty.name
+            ));
         }
         let derived = object.fields.iter().filter(|other| {
             other.fill == Fill::Derived && may_be_masked(catalog, other, MaskKind::Initial)

@@ -53,13 +53,17 @@ impl Needs {
 
 /// A type's own demand together with those of its interfaces.
 fn type_need(catalog: &Catalog, def: &TypeDef, object: &ObjectDef) -> Requirement {
-    let interfaces = object.implements.iter().filter_map(|name| catalog.named(name));
+    let interfaces = object
+        .implements
+        .iter()
+        .filter_map(|name| catalog.named(name));
     interfaces.fold(of(&def.requires), |need, interface| {
         need.conjunction(&of(&interface.requires))
     })
 }
 
-fn field_need(catalog: &Catalog, object: &ObjectDef, field: &FieldDef) -> Requirement {
+/// What a field of an object demands.
+pub fn field_need(catalog: &Catalog, object: &ObjectDef, field: &FieldDef) -> Requirement {
     let mut need = of(&field.requires);
     for name in &object.implements {
         if let Some(TypeKind::Interface(interface)) = catalog.named(name).map(|def| &def.kind)
@@ -71,12 +75,17 @@ fn field_need(catalog: &Catalog, object: &ObjectDef, field: &FieldDef) -> Requir
     need = need.conjunction(&value_need(catalog, &field.ty.name));
     // A count or a cursor of a list tells about its nodes.
     if let Some((_, connection)) = catalog.object(&field.ty.name)
-        && let Some(nodes) = connection.field("nodes").or_else(|| connection.field("node"))
+        && let Some(nodes) = connection
+            .field("nodes")
+            .or_else(|| connection.field("node"))
     {
         need = need.conjunction(&of(&nodes.requires));
         need = need.conjunction(&value_need(catalog, &nodes.ty.name));
     }
-    if field.fill == Fill::Derived && catalog.is_leaf(&field.ty.name) && &*field.ty.name != "Boolean" {
+    if field.fill == Fill::Derived
+        && catalog.is_leaf(&field.ty.name)
+        && &*field.ty.name != "Boolean"
+    {
         for sibling in &object.fields {
             if sibling.fill == Fill::Mapped && catalog.is_leaf(&sibling.ty.name) {
                 need = need.conjunction(&of(&sibling.requires));

@@ -35,7 +35,9 @@ impl RowRule {
         language: &Language,
     ) -> Result<Self, String> {
         let expression = Expression::compile(text, language).map_err(|error| {
-            let hint = error.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+            let hint = error
+                .hint
+                .map_or_else(String::new, |hint| format!(" ({hint})"));
             format!("{}{hint}", error.message)
         })?;
         let (mut fields, mut claims) = (Vec::new(), Vec::new());
@@ -46,7 +48,9 @@ impl RowRule {
                     Some(target) => {
                         let (_, target) = catalog.object(target).ok_or("the link leads nowhere")?;
                         let [below, ..] = rest else {
-                            return Err(format!("`record.{name}` leads to another entity; name a field of it."));
+                            return Err(format!(
+                                "`record.{name}` leads to another entity; name a field of it."
+                            ));
                         };
                         check_field(target, below)?;
                         match links.iter_mut().find(|(known, _)| known == name) {
@@ -63,7 +67,8 @@ impl RowRule {
                     claims.push(std::iter::once(name).chain(rest).cloned().collect());
                 }
                 _ => {
-                    let message = "A rule reads `record.…` and `caller.…` by name, and nothing else.";
+                    let message =
+                        "A rule reads `record.…` and `caller.…` by name, and nothing else.";
                     return Err(message.to_owned());
                 }
             }
@@ -80,7 +85,9 @@ impl RowRule {
 
     /// The names of the caller's claims that it reads.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
-        self.claims.iter().filter_map(|way| way.first().map(|name| &**name))
+        self.claims
+            .iter()
+            .filter_map(|way| way.first().map(|name| &**name))
     }
 
     /// The links that must be followed before it can be evaluated.
@@ -101,10 +108,15 @@ impl RowRule {
             .collect();
         for (name, fields) in &self.links {
             let target = linked.iter().find(|(link, _)| link == name);
-            let tree = target.and_then(|(_, target)| target.as_deref()).map_or(Tree::Null, |target| {
-                let members = fields.iter().map(|name| (name.clone(), read(run, target, name)));
-                Tree::Map(members.collect())
-            });
+            let tree =
+                target
+                    .and_then(|(_, target)| target.as_deref())
+                    .map_or(Tree::Null, |target| {
+                        let members = fields
+                            .iter()
+                            .map(|name| (name.clone(), read(run, target, name)));
+                        Tree::Map(members.collect())
+                    });
             members.push((name.clone(), tree));
         }
         let record = Tree::Map(members);
@@ -187,7 +199,9 @@ fn tree(catalog: &Catalog, value: &Value) -> Tree {
         Value::Text(text) => Tree::Text((**text).into()),
         Value::List(items) => Tree::List(items.iter().map(|item| tree(catalog, item)).collect()),
         Value::Object(object) => {
-            let fields = catalog.type_of(object).map(|(_, def)| def.fields.as_slice());
+            let fields = catalog
+                .type_of(object)
+                .map(|(_, def)| def.fields.as_slice());
             Tree::Map(
                 fields
                     .unwrap_or_default()

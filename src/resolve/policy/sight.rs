@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::fetch::ReadPolicy;
 use crate::record::Reading;
-use crate::resolve::item::{Child, Entity, Item};
+use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::policy::row::Linked;
 use crate::resolve::{Run, entity, identity, relation};
 use crate::schema::{Fill, TypeDef};
@@ -93,7 +93,8 @@ async fn judge(
 /// What the links lead to that the rules read, for each entity.
 async fn links(run: &Run, name: &str, entities: &[Arc<Entity>]) -> Vec<Linked> {
     let mut linked: Vec<Linked> = entities.iter().map(|_| Linked::new()).collect();
-    let Some(((_, object), rules)) = run.catalog().entity(name).zip(run.view.rules.get(name)) else {
+    let Some(((_, object), rules)) = run.catalog().entity(name).zip(run.view.rules.get(name))
+    else {
         return linked;
     };
     let mut names: Vec<&str> = rules.iter().flat_map(|rule| rule.links()).collect();
@@ -101,8 +102,12 @@ async fn links(run: &Run, name: &str, entities: &[Arc<Entity>]) -> Vec<Linked> {
     names.dedup();
     let parents: Vec<Item> = entities.iter().cloned().map(Item::Entity).collect();
     for name in names {
-        let Some(field) = object.field(name) else { continue };
-        let Fill::Link(link) = &field.fill else { continue };
+        let Some(field) = object.field(name) else {
+            continue;
+        };
+        let Fill::Link(link) = &field.fill else {
+            continue;
+        };
         let mut found: Vec<Option<Arc<Entity>>> = Vec::with_capacity(parents.len());
         for resolved in relation::targets_of(run, field, link, &parents).await {
             found.push(match resolved {
@@ -123,6 +128,46 @@ async fn links(run: &Run, name: &str, entities: &[Arc<Entity>]) -> Vec<Linked> {
         }
     }
     linked
+}
+
+/// Leaves out of resolved values the entities that the caller does not see.
+pub async fn screen(run: &Run, resolved: Vec<Resolved>) -> Vec<Resolved> {
+    if !run.view.screens() {
+        return resolved;
+    }
+    let mut entities = Vec::new();
+    for child in resolved.iter().flatten() {
+        gather(child, &mut entities);
+    }
+    let mut seen = visible(run, entities).await.into_iter();
+    resolved
+        .into_iter()
+        .map(|result| result.map(|child| put_back(child, &mut seen)))
+        .collect()
+}
+
+fn gather(child: &Child, entities: &mut Vec<Option<Arc<Entity>>>) {
+    match child {
+        Child::Item(Item::Entity(entity)) => entities.push(Some(entity.clone())),
+        Child::Items(children) => children.iter().for_each(|child| gather(child, entities)),
+        Child::Null | Child::Value(_) | Child::Item(_) => {}
+    }
+}
+
+fn put_back(child: Child, seen: &mut impl Iterator<Item = Option<Arc<Entity>>>) -> Child {
+    match child {
+        Child::Item(Item::Entity(_)) => match seen.next().flatten() {
+            Some(entity) => Child::Item(Item::Entity(entity)),
+            None => Child::Null,
+        },
+        Child::Items(children) => Child::Items(
+            children
+                .into_iter()
+                .map(|child| put_back(child, seen))
+                .collect(),
+        ),
+        other => other,
+    }
 }
 
 /// The readings of one entity type that the caller sees.

@@ -21,7 +21,9 @@ pub struct ViewKey(pub [u8; 32]);
 
 impl std::fmt::Debug for ViewKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ViewKey").field(&hex::encode(self.0)).finish()
+        f.debug_tuple("ViewKey")
+            .field(&hex::encode(self.0))
+            .finish()
     }
 }
 
@@ -76,6 +78,11 @@ impl View {
         !self.denied_types.contains_key(&ty)
     }
 
+    /// Whether there is any record that the caller does not see.
+    pub fn screens(&self) -> bool {
+        !self.rules.is_empty() || !self.denied_types.is_empty()
+    }
+
     /// Whether records of an entity are subject to a rule.
     pub fn has_rule(&self, entity: &str) -> bool {
         self.rules.contains_key(entity)
@@ -125,7 +132,12 @@ impl View {
                 }
                 Matches::Source => continue,
             };
-            self.check_path(catalog, target.0, &path, &format!("filter `{}`", condition.name))?;
+            self.check_path(
+                catalog,
+                target.0,
+                &path,
+                &format!("filter `{}`", condition.name),
+            )?;
         }
         Ok(())
     }
@@ -154,11 +166,17 @@ impl View {
         if !self.hides_data && masks.is_none() {
             return data.clone();
         }
-        self.shape_object(catalog, data, masks).unwrap_or_else(|| data.clone())
+        self.shape_object(catalog, data, masks)
+            .unwrap_or_else(|| data.clone())
     }
 
     /// The changed object, or nothing when nothing is to be changed.
-    fn shape_object(&self, catalog: &Catalog, data: &Object, masks: Option<&Masks>) -> Option<Arc<Object>> {
+    fn shape_object(
+        &self,
+        catalog: &Catalog,
+        data: &Object,
+        masks: Option<&Masks>,
+    ) -> Option<Arc<Object>> {
         let (def, object) = catalog.type_of(data)?;
         let mut changed: Option<Object> = None;
         for field in &object.fields {
@@ -186,7 +204,12 @@ impl View {
         changed.map(Arc::new)
     }
 
-    fn shape_value(&self, catalog: &Catalog, value: &Value, masks: Option<&Masks>) -> Option<Value> {
+    fn shape_value(
+        &self,
+        catalog: &Catalog,
+        value: &Value,
+        masks: Option<&Masks>,
+    ) -> Option<Value> {
         match value {
             Value::Object(object) => self.shape_object(catalog, object, masks).map(Value::Object),
             Value::List(items) if items.iter().any(|item| matches!(item, Value::Object(_))) => {
@@ -197,7 +220,11 @@ impl View {
                 let is_changed = shaped.iter().any(Option::is_some);
                 is_changed.then(|| {
                     let pairs = shaped.into_iter().zip(items.iter());
-                    Value::List(pairs.map(|(new, old)| new.unwrap_or_else(|| old.clone())).collect())
+                    Value::List(
+                        pairs
+                            .map(|(new, old)| new.unwrap_or_else(|| old.clone()))
+                            .collect(),
+                    )
                 })
             }
             Value::Null
