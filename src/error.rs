@@ -111,6 +111,14 @@ codes! {
     InvalidCursor = ("INVALID_CURSOR", 400, false, Caller),
     /// The identifier matches several customers.
     AmbiguousMatch = ("AMBIGUOUS_MATCH", 409, false, Caller),
+    /// The caller has used up what it may ask in a length of time, or has too many streams open.
+    RateLimited = ("RATE_LIMITED", 429, true, Caller),
+    /// No document with that hash is known; send it once together with its hash.
+    PersistedQueryNotFound = ("PERSISTED_QUERY_NOT_FOUND", 404, true, Caller),
+    /// No trusted document has that id.
+    DocumentNotFound = ("DOCUMENT_NOT_FOUND", 404, false, Caller),
+    /// The caller may run trusted documents only, and this is none.
+    DocumentNotTrusted = ("DOCUMENT_NOT_TRUSTED", 403, false, Caller),
     /// The request did not finish within its deadline.
     DeadlineExceeded = ("DEADLINE_EXCEEDED", 504, true, Operator),
     /// The gateway has as much work as it can take.

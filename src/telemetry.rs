@@ -13,6 +13,8 @@ use tracing_subscriber::EnvFilter;
 pub const HTTP_REQUESTS: &str = "tributary_http_requests_total";
 /// Histogram of the time from a request's head to its answer's head, by `route`.
 pub const HTTP_SECONDS: &str = "tributary_http_request_seconds";
+/// Counter of WebSockets and streamed answers that ended, by `reason`.
+pub const STREAMS_ENDED: &str = "tributary_streams_ended_total";
 /// Counter of calls to vendors, by `source`, `operation` and `outcome`.
 pub const VENDOR_CALLS: &str = "tributary_vendor_calls_total";
 /// Histogram of the time of one call to a vendor, by `source` and `operation`.

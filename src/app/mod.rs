@@ -22,7 +22,7 @@ use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::health::{Check, Readiness};
 use crate::http::settings::ServerSettings;
-use crate::http::{Services, router, serve};
+use crate::http::{Routes, Services, routes, serve};
 use crate::resolve::Resolver;
 use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
@@ -55,7 +55,7 @@ pub enum AppError {
 
 /// A gateway that is wired and has not begun to listen.
 pub struct Gateway {
-    routes: axum::Router,
+    routes: Routes,
     server: ServerSettings,
     engine: Arc<Engine>,
     fetch: Arc<Fetch>,
@@ -116,7 +116,7 @@ impl Gateway {
             graphiql: settings::graphiql(&config),
         };
         Ok(Self {
-            routes: router(services, &server),
+            routes: routes(services, &server),
             server,
             engine,
             fetch,

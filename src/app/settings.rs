@@ -7,9 +7,10 @@ use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, Issuer
 use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::section::auth as section;
+use crate::config::size::Size;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
-use crate::http::settings::{Example, GraphiqlSettings, ServerSettings};
+use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
@@ -30,6 +31,14 @@ const CATEGORIES: &[&str] = &[
 
 fn seconds(time: Duration) -> u64 {
     time.as_secs()
+}
+
+fn bytes(size: Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -123,12 +132,31 @@ pub fn server(config: &Config) -> ServerSettings {
     let server = &config.server;
     ServerSettings {
         listen: server.listen,
-        body_bytes_max: usize::try_from(server.body_bytes.0).unwrap_or(usize::MAX),
-        body_timeout_seconds: seconds(server.request_timeout.0).max(1),
-        header_timeout_seconds: seconds(server.header_timeout.0).max(1),
-        connections_max: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
-        drain_seconds: seconds(server.drain.0),
+        body_bytes_max: bytes(server.body_bytes),
+        body_timeout: server.request_timeout.0,
+        header_timeout: server.header_timeout.0,
+        write_timeout: server.write_timeout.0,
+        requests_max: count(server.requests_max),
+        connections_max: count(server.connections_max),
+        drain: server.drain.0,
+        origins: config.cors.origins.clone(),
+        streams: streams(config),
         ..ServerSettings::default()
+    }
+}
+
+fn streams(config: &Config) -> StreamSettings {
+    let streams = &config.streams;
+    StreamSettings {
+        connections_max: count(streams.connections_max),
+        subscriptions_max: count(streams.subscriptions_max),
+        message_bytes_max: bytes(streams.message_bytes),
+        messages_per_second: streams.messages_per_second,
+        init_timeout: streams.init_timeout.0,
+        ping_interval: streams.ping.0,
+        write_timeout: streams.write_timeout.0,
+        heartbeat: streams.heartbeat.0,
+        read_buffer_bytes: bytes(streams.read_buffer),
     }
 }
 

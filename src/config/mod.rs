@@ -22,6 +22,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::{Environment, interpolate};
 use crate::config::section::auth::AuthSection;
 use crate::config::section::cache::CacheSection;
+use crate::config::section::cors::CorsSection;
 use crate::config::section::graphiql::GraphiqlSection;
 use crate::config::section::identity::IdentitySection;
 use crate::config::section::limits::LimitsSection;
@@ -30,6 +31,7 @@ use crate::config::section::policy::PolicySection;
 use crate::config::section::redis::RedisSection;
 use crate::config::section::schema::SchemaSection;
 use crate::config::section::server::ServerSection;
+use crate::config::section::streams::StreamsSection;
 use crate::config::section::{Check, error_offsets, is_known};
 use crate::config::yaml::{Node, PathSegment, parse, read};
 
@@ -39,6 +41,10 @@ use crate::config::yaml::{Node, PathSegment, parse, read};
 pub struct Config {
     /// How the gateway listens.
     pub server: ServerSection,
+    /// Which web pages of other origins may call.
+    pub cors: CorsSection,
+    /// What WebSockets and streamed answers may take.
+    pub streams: StreamsSection,
     /// The GraphiQL page.
     pub graphiql: GraphiqlSection,
     /// What the graph has beyond the built-in types.
@@ -65,6 +71,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             server: ServerSection::default(),
+            cors: CorsSection::default(),
+            streams: StreamsSection::default(),
             graphiql: GraphiqlSection::default(),
             schema: SchemaSection::default(),
             connectors: vec![PathBuf::from("connectors/*.yaml")],
@@ -126,6 +134,10 @@ impl Config {
     pub fn validate(&self, root: &Node, file: &Arc<str>, diagnostics: &mut Diagnostics) {
         self.server
             .validate(&mut Check::new(root, file, "server", diagnostics));
+        self.cors
+            .validate(&mut Check::new(root, file, "cors", diagnostics));
+        self.streams
+            .validate(&mut Check::new(root, file, "streams", diagnostics));
         self.graphiql
             .validate(&mut Check::new(root, file, "graphiql", diagnostics));
         self.auth
@@ -498,7 +510,7 @@ schema: { extensions: ['${PATH_TO}'] }
                 .as_object()
                 .unwrap()
                 .len(),
-            10
+            12
         );
     }
 }

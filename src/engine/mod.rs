@@ -7,6 +7,7 @@ pub mod execute;
 pub mod guard;
 pub mod plan;
 pub mod respond;
+pub mod stream;
 
 pub(crate) mod refusal;
 
@@ -47,6 +48,8 @@ pub struct Request {
     pub variables: serde_json::Map<String, serde_json::Value>,
     /// The id under which the log has the request.
     pub request_id: String,
+    /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
+    pub after: Option<String>,
 }
 
 /// The answer to one request.
@@ -252,16 +255,15 @@ impl Engine {
         }
     }
 
-    /// Whether the document's operation is a query, so that it may travel by GET; what can't be run is left for
-    /// `execute` to refuse.
-    pub fn is_query(&self, request: &Request) -> bool {
-        let is_query = |ast: &ExecutableDocument| {
-            document::choose(ast, request.operation_name.as_deref())
-                .map_or(true, |operation| operation.node.ty == OperationType::Query)
+    /// What the document's operation is; nothing when it can't be told, which `execute` then refuses with the reason.
+    pub fn kind(&self, request: &Request) -> Option<OperationType> {
+        let kind = |ast: &ExecutableDocument| {
+            let operation = document::choose(ast, request.operation_name.as_deref()).ok()?;
+            Some(operation.node.ty)
         };
         match self.documents.get(&request.query) {
-            Some(known) => is_query(known.ast()),
-            None => self.parse(&request.query).as_ref().map_or(true, is_query),
+            Some(known) => kind(known.ast()),
+            None => kind(&self.parse(&request.query).ok()?),
         }
     }
 

@@ -1,42 +1,60 @@
-//! `/graphql` by POST and GET, after the GraphQL-over-HTTP specification.
+//! `/graphql` by POST and GET, after the GraphQL-over-HTTP specification, and by streams.
 
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::ext::Protocol;
 
-use crate::engine::Answer;
+use crate::auth::caller::Caller;
+use crate::engine::stream::Event;
+use crate::engine::{Answer, Request};
 use crate::error::Code;
 
 use crate::http::GraphqlState;
 use crate::http::around::RequestId;
-use crate::http::media::{self, Media};
+use crate::http::media::{self, Media, Wanted};
+use crate::http::operation::Outcome;
 use crate::http::params;
-use crate::http::proof::{ClientCertificate, proofs};
+use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
+use crate::http::stream::pump::Pump;
+use crate::http::stream::socket;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The longest cursor that a reader may come back with.
+const CURSOR_BYTES_MAX: usize = 1024;
 
 /// Answers one GraphQL request.
 pub(crate) async fn handle(
-    State(state): State<GraphqlState>,
+    State(state): State<Arc<GraphqlState>>,
     Extension(id): Extension<RequestId>,
     request: axum::extract::Request,
 ) -> Response {
-    let media = media::negotiate(request.headers());
-    match run(&state, media, request, id.as_str()).await {
-        Ok(answer) => respond(answer, media.unwrap_or(Media::Json)),
-        Err(refusal) => refusal.answer(media.unwrap_or(Media::Json), id.as_str()),
-    }
+    let wanted = media::wanted(request.headers());
+    let protocol = request.extensions().get::<Protocol>();
+    let outcome = if socket::is_wanted(request.method(), request.headers(), protocol) {
+        let (parts, _) = request.into_parts();
+        socket::open(&state, parts, id.as_str()).await
+    } else {
+        run(&state, wanted, request, id.as_str()).await
+    };
+    outcome.unwrap_or_else(|refusal| refusal.answer(wanted.of_refusal(), id.as_str()))
 }
 
 async fn run(
-    state: &GraphqlState,
-    media: Option<Media>,
+    state: &Arc<GraphqlState>,
+    wanted: Wanted,
     request: axum::extract::Request,
     request_id: &str,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let is_get = request.method() == Method::GET;
     if !is_get && request.method() != Method::POST {
         return Err(Refusal::of_method(
@@ -44,31 +62,93 @@ async fn run(
             Some("GET, POST"),
         ));
     }
-    if media.is_none() {
+    if wanted.single.is_none() && wanted.stream.is_none() {
         return Err(Refusal::new(
             Code::NotAcceptable,
-            "answers are `application/graphql-response+json` or `application/json`",
+            "answers are `application/graphql-response+json`, `application/json`, and streams of them",
         ));
     }
-    let certificate = request.extensions().get::<ClientCertificate>().cloned();
+    let brought = Brought::by(request.headers(), request.extensions());
     let caller = state
         .services
         .auth
-        .authenticate(proofs(request.headers(), certificate.as_ref()))
+        .authenticate(brought.proofs())
         .await
         .map_err(|error| Refusal::unverified(&error))?;
-    let parsed = if is_get {
+    let after = last_event_id(&request)?;
+    let mut parsed = if is_get {
         params::from_query(request.uri().query().unwrap_or_default(), request_id)?
     } else {
         params::from_body(&read_body(state, request).await?, request_id)?
     };
-    if is_get && !state.services.engine.is_query(&parsed) {
+    parsed.after = after;
+    if is_get && state.services.engine.kind(&parsed) == Some(OperationType::Mutation) {
         return Err(Refusal::of_method(
-            "only queries may travel by GET",
+            "a mutation may not travel by GET",
             Some("POST"),
         ));
     }
-    Ok(state.services.engine.execute(parsed, caller).await)
+    match wanted {
+        Wanted {
+            single: Some(media),
+            stream: None,
+        } => Ok(respond(state.execute(parsed, caller).await?, media)),
+        _ => streamed(state, wanted, parsed, caller).await,
+    }
+}
+
+/// Answers a request whose sender takes a stream.
+async fn streamed(
+    state: &Arc<GraphqlState>,
+    wanted: Wanted,
+    request: Request,
+    caller: Arc<Caller>,
+) -> Result<Response, Refusal> {
+    let permit = state.streams.admit()?;
+    let request_id = request.request_id.clone();
+    let expires_at = caller.expires_at;
+    let outcome = state.run(request, caller).await?;
+    let events = match (outcome, wanted.single) {
+        (Outcome::Answer(answer), Some(media)) => return Ok(respond(answer, media)),
+        // What is wrong with a document is told in the stream too: a browser hides an answer that is none.
+        (Outcome::Answer(answer), None) => stream::once(async {
+            Ok(Event {
+                body: answer.body,
+                cursor: None,
+            })
+        })
+        .boxed(),
+        (Outcome::Events(events), _) => events,
+    };
+    let encoding = wanted.stream.unwrap_or_default();
+    Ok(Pump {
+        streams: Arc::clone(&state.streams),
+        events,
+        encoding,
+        expires_at,
+        request_id,
+        permit,
+    }
+    .answer())
+}
+
+/// Where a reader that comes back stood.
+fn last_event_id(request: &axum::extract::Request) -> Result<Option<String>, Refusal> {
+    let Some(value) = request.headers().get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|id| id.len() <= CURSOR_BYTES_MAX);
+    match text {
+        Some("") => Ok(None),
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(Refusal::new(
+            Code::BadRequest,
+            "`Last-Event-ID` is not one of ours",
+        )),
+    }
 }
 
 async fn read_body(

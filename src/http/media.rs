@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::http::stream::encoding::Encoding;
+
 /// A media type that answers are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
@@ -21,16 +23,73 @@ impl Media {
     }
 }
 
-/// The best media type that the request accepts; `None` when it accepts neither.
-pub fn negotiate(headers: &HeaderMap) -> Option<Media> {
+/// What forms of answer a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The form of one answer.
+    pub single: Option<Media>,
+    /// The form of a stream; it must be asked for by name, since no client expects one behind `*/*`.
+    pub stream: Option<Encoding>,
+}
+
+impl Wanted {
+    /// The form of a refusal, which is one answer always.
+    pub fn of_refusal(self) -> Media {
+        let of_stream = if self.stream.is_some() {
+            Media::GraphqlResponse
+        } else {
+            Media::Json
+        };
+        self.single.unwrap_or(of_stream)
+    }
+}
+
+/// What the request's `Accept` asks for.
+pub fn wanted(headers: &HeaderMap) -> Wanted {
     let values: Vec<&str> = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
     if values.is_empty() {
-        return Some(Media::Json);
+        return Wanted {
+            single: Some(Media::Json),
+            stream: None,
+        };
     }
+    Wanted {
+        single: negotiate(&values),
+        stream: stream(&values),
+    }
+}
+
+/// The form of stream with the greatest weight, and of equal ones the first.
+fn stream(values: &[&str]) -> Option<Encoding> {
+    let mut best: Option<(Encoding, f32)> = None;
+    for text in values.iter().flat_map(|value| value.split(',')) {
+        let (name, quality) = range(text);
+        let encoding = match &*name {
+            "text/event-stream" => Encoding::EventStream,
+            "multipart/mixed" if has_subscription_spec(text) => Encoding::Multipart,
+            _ => continue,
+        };
+        if quality > best.map_or(0.0, |(_, quality)| quality) {
+            best = Some((encoding, quality));
+        }
+    }
+    best.map(|(encoding, _)| encoding)
+}
+
+/// Whether the range names version 1 of Apollo's protocol; `multipart/mixed` alone is what `@defer` comes in.
+fn has_subscription_spec(text: &str) -> bool {
+    text.split(';')
+        .filter_map(|part| part.trim().split_once('='))
+        .filter(|(key, _)| key.trim().eq_ignore_ascii_case("subscriptionSpec"))
+        .any(|(_, value)| matches!(value.trim().trim_matches('"'), "1" | "1.0"))
+}
+
+/// The best media type for one answer; `None` when neither is accepted.
+fn negotiate(values: &[&str]) -> Option<Media> {
     let ranges: Vec<(String, f32)> = values
         .iter()
         .flat_map(|value| value.split(','))

@@ -36,7 +36,11 @@ pub fn from_query(query: &str, request_id: &str) -> Result<Request, Refusal> {
     from_members(members, request_id)
 }
 
-fn from_members(mut members: Map<String, Value>, request_id: &str) -> Result<Request, Refusal> {
+/// Reads the parameters from the members of a JSON object.
+pub(crate) fn from_members(
+    mut members: Map<String, Value>,
+    request_id: &str,
+) -> Result<Request, Refusal> {
     let query = match members.remove("query") {
         Some(Value::String(text)) if !text.is_empty() => text,
         _ => return Err(bad("`query` must be a string that is not empty")),
@@ -60,5 +64,6 @@ fn from_members(mut members: Map<String, Value>, request_id: &str) -> Result<Req
         query,
         operation_name,
         variables,
+        after: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{Extensions, HeaderMap, header};
 
 use crate::auth::Proofs;
 
@@ -13,19 +13,46 @@ pub const API_KEY: &str = "x-api-key";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate(pub Arc<[u8]>);
 
-/// The proofs of one request. A header that is no text counts as one that holds nothing valid.
-pub fn proofs<'a>(
-    headers: &'a HeaderMap,
-    certificate: Option<&'a ClientCertificate>,
-) -> Proofs<'a> {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &http::HeaderValue| value.to_str().unwrap_or("-"))
-    };
-    Proofs {
-        authorization: text(header::AUTHORIZATION.as_str()),
-        api_key: text(API_KEY),
-        certificate: certificate.map(|certificate| &*certificate.0),
+/// The proofs of one request, kept for a connection that outlives its head.
+#[derive(Debug, Clone, Default)]
+pub struct Brought {
+    authorization: Option<String>,
+    api_key: Option<String>,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Brought {
+    /// What a request's headers and its connection bring. A header that is no text counts as one that holds nothing valid.
+    pub fn by(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let text = |name: &str| {
+            let value = headers.get(name)?;
+            Some(value.to_str().unwrap_or("-").to_owned())
+        };
+        Self {
+            authorization: text(header::AUTHORIZATION.as_str()),
+            api_key: text(API_KEY),
+            certificate: extensions.get::<ClientCertificate>().cloned(),
+        }
+    }
+
+    /// The same with a proof that was sent later, which takes the place of all others.
+    #[must_use]
+    pub fn or_later(self, authorization: Option<String>) -> Self {
+        match authorization {
+            Some(later) => Self {
+                authorization: Some(later),
+                ..Self::default()
+            },
+            None => self,
+        }
+    }
+
+    /// As `auth` takes them.
+    pub fn proofs(&self) -> Proofs<'_> {
+        Proofs {
+            authorization: self.authorization.as_deref(),
+            api_key: self.api_key.as_deref(),
+            certificate: self.certificate.as_ref().map(|certificate| &*certificate.0),
+        }
     }
 }

@@ -1,14 +1,19 @@
 //! A request that is refused before GraphQL sees it, as a typed answer.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::auth::{self, AuthError};
 use crate::error::Code;
 
 use crate::http::media::Media;
+
+/// How long a caller is asked to wait before it sends a shed request again.
+const SHED_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
     /// How to prove oneself, for `WWW-Authenticate`.
     pub challenge: Option<String>,
+    /// When to try again, for `Retry-After`.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -31,6 +38,7 @@ impl Refusal {
             message: message.into(),
             allow: None,
             challenge: None,
+            retry_after: None,
         }
     }
 
@@ -51,12 +59,26 @@ impl Refusal {
         }
     }
 
+    /// The refusal of work that the gateway has no room for.
+    pub fn overloaded(message: &str) -> Self {
+        Self {
+            retry_after: Some(SHED_WAIT),
+            ..Self::new(Code::Overloaded, message)
+        }
+    }
+
+    /// The refusal as a GraphQL error.
+    pub fn error(&self, request_id: &str) -> Value {
+        let mut extensions = json!({"code": self.code.as_str(), "requestId": request_id});
+        if let (Some(wait), Some(members)) = (self.retry_after, extensions.as_object_mut()) {
+            members.insert("retryAfterSeconds".to_owned(), whole_seconds(wait).into());
+        }
+        json!({"message": self.message, "extensions": extensions})
+    }
+
     /// The answer, in the form of a GraphQL error.
     pub fn answer(self, media: Media, request_id: &str) -> Response {
-        let body = json!({"errors": [{
-            "message": self.message,
-            "extensions": {"code": self.code.as_str(), "requestId": request_id},
-        }]});
+        let body = json!({"errors": [self.error(request_id)]});
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = StatusCode::from_u16(self.code.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -66,10 +88,19 @@ impl Refusal {
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
+        }
         let challenge = self.challenge.map(HeaderValue::try_from);
         if let Some(Ok(challenge)) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
+}
+
+/// Seconds, rounded up, so that whoever waits that long does not come early.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    millis.div_ceil(1000).max(1)
 }

@@ -15,7 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::Routes;
 use crate::http::settings::ServerSettings;
+use crate::http::stall::StallLimit;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -23,13 +25,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until told to stop, then lets requests in flight finish within the drain time and closes the rest.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    routes: Routes,
     settings: ServerSettings,
     shutdown: CancellationToken,
 ) {
     let builder = Arc::new(builder(&settings));
     let permits = Arc::new(Semaphore::new(settings.connections_max));
-    let head_timeout = Duration::from_secs(settings.header_timeout_seconds);
+    let head_timeout = settings.header_timeout;
+    let write_timeout = settings.write_timeout;
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     while let Some((stream, permit)) = shutdown
@@ -40,9 +43,10 @@ pub async fn serve(
         let connection = Connection {
             stream,
             builder: Arc::clone(&builder),
-            router: router.clone(),
+            router: routes.router.clone(),
             watcher: graceful.watcher(),
             head_timeout,
+            write_timeout,
         };
         let shutdown = shutdown.clone();
         tasks.spawn(async move {
@@ -51,16 +55,18 @@ pub async fn serve(
         });
     }
     drop(listener);
-    let drain = Duration::from_secs(settings.drain_seconds);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let drain = settings.drain;
+    // Streams end by themselves, and then the connections that carry them do.
+    let drained = async {
+        tokio::join!(routes.streams.close(), graceful.shutdown());
+    };
+    if tokio::time::timeout(drain, drained).await.is_err() {
         tracing::warn!(
             open = tasks.len(),
             "requests were cut off at the end of the drain time"
         );
     }
+    routes.streams.cut_off();
     tasks.shutdown().await;
 }
 
@@ -69,13 +75,14 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(settings.header_timeout_seconds))
+        .header_read_timeout(settings.header_timeout)
         .max_headers(settings.headers_max)
         .max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.streams_max)
+        .enable_connect_protocol()
         .max_header_list_size(32 * 1024)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
@@ -105,6 +112,7 @@ struct Connection {
     router: Router,
     watcher: Watcher,
     head_timeout: Duration,
+    write_timeout: Duration,
 }
 
 impl Connection {
@@ -116,6 +124,7 @@ impl Connection {
             return;
         };
         let (reader, writer) = self.stream.into_split();
+        let writer = StallLimit::new(writer, self.write_timeout);
         let io = tokio::io::join(Cursor::new(first).chain(reader), writer);
         let service = TowerToHyperService::new(self.router);
         let connection = self

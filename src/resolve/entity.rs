@@ -35,6 +35,22 @@ pub async fn by_ids(
     ids: &[Option<GlobalId>],
     policy: ReadPolicy,
 ) -> Vec<Result<Option<Arc<Entity>>, FieldError>> {
+    let found = find(run, ids, policy).await;
+    let entities = found.iter().map(|found| found.clone().ok().flatten());
+    let seen = sight::visible(run, entities.collect()).await;
+    found
+        .into_iter()
+        .zip(seen)
+        .map(|(found, seen)| found.map(|_| seen))
+        .collect()
+}
+
+/// Finds entities by id, whoever asks.
+async fn find(
+    run: &Run,
+    ids: &[Option<GlobalId>],
+    policy: ReadPolicy,
+) -> Vec<Result<Option<Arc<Entity>>, FieldError>> {
     let mut wanted: BTreeMap<(String, String), Vec<Arc<str>>> = BTreeMap::new();
     for id in ids.iter().flatten() {
         let known = run.catalog().entity(&id.entity).is_some()
@@ -62,8 +78,7 @@ pub async fn by_ids(
         });
     let answers: BTreeMap<(String, String, Arc<str>), Outcome> =
         join_all(loads).await.into_iter().flatten().collect();
-    let found: Vec<Result<Option<Arc<Entity>>, FieldError>> = ids
-        .iter()
+    ids.iter()
         .map(|id| {
             let Some(id) = id else { return Ok(None) };
             let key = (
@@ -84,13 +99,6 @@ pub async fn by_ids(
                     })),
             }
         })
-        .collect();
-    let entities = found.iter().map(|found| found.clone().ok().flatten());
-    let seen = sight::visible(run, entities.collect()).await;
-    found
-        .into_iter()
-        .zip(seen)
-        .map(|(found, seen)| found.map(|_| seen))
         .collect()
 }
 

@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use super::support::{
-    front::{Front, TOKEN},
+    gateway::{ALL, Running, token},
     node,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_check_of_the_graphql_over_http_audit_passes() {
-    let front = Front::start().await;
-    let argument = json!({"url": front.url("/graphql"), "token": TOKEN});
+    let gateway = Running::start().await;
+    let url = format!("http://{}/graphql", gateway.address);
+    let argument = json!({"url": url, "token": token(ALL)});
     let verdicts = node::run("audit.js", &argument).await;
     let verdicts = verdicts.as_array().unwrap();
     let failed: Vec<_> = verdicts

@@ -1,6 +1,7 @@
 //! The HTTP surface: what it refuses and how, its bounds, and how it stops.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use tokio::net::TcpStream;
 use tributary::http::settings::{GraphiqlSettings, ServerSettings};
 
 use super::support::front::{Front, TOKEN};
+use super::support::gateway::{ALL, Setup, token};
 
 const QUERY: &str = r#"{"query":"{ me }"}"#;
 
@@ -407,6 +409,147 @@ async fn a_connection_above_the_limit_waits_for_another_to_end() {
 }
 
 #[tokio::test]
+async fn half_open_connections_are_closed_while_others_are_served() {
+    let mut setup = Setup::default();
+    setup.config += "server: { header_timeout: 300ms, request_timeout: 300ms }\n";
+    setup.config += "streams: { init_timeout: 300ms }\n";
+    let gateway = setup.start().await;
+    let body_missing = head(50, &token(ALL));
+    let handshake = "GET /graphql HTTP/1.1\r\nhost: test\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                     sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    let starts = [
+        "",
+        "POST /graphql HT",
+        &body_missing,
+        "PRI * HTTP/2.0\r\n\r\nS",
+        handshake,
+    ];
+    let mut sockets = Vec::new();
+    for number in 0..200 {
+        let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+        let start = starts[number % starts.len()];
+        socket.write_all(start.as_bytes()).await.unwrap();
+        sockets.push(socket);
+    }
+    let closing = sockets.into_iter().map(|mut socket| async move {
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let _ = socket.read_to_end(&mut answer).await;
+    });
+    let closing = futures_util::future::join_all(closing);
+    tokio::pin!(closing);
+    let mut served = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut closing => break,
+            answer = gateway.ask("{ __typename }") => {
+                assert_eq!(answer, json!({"data": {"__typename": "Query"}}));
+                served += 1;
+            }
+        }
+    }
+    assert!(served > 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_above_the_limit_is_shed_with_a_time_to_come_back() {
+    let front = start(|settings| settings.requests_max = 1).await;
+    let waiting = post(&front, json!({"query": "{ wait }"}).to_string());
+    let waiting = tokio::spawn(send(waiting));
+    front.graph.probe.entered.notified().await;
+    let shed = ask(&front, "{ me }").await;
+    shed.refuses(503, "OVERLOADED");
+    assert_eq!(shed.header("retry-after"), "1");
+    let extensions = &shed.json()["errors"][0]["extensions"];
+    assert_eq!(extensions["retryAfterSeconds"], 1);
+    front.graph.gate.add_permits(1);
+    assert_eq!(waiting.await.unwrap().status, 200);
+    assert_eq!(ask(&front, "{ me }").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_let_go() {
+    let mut front = start(|settings| settings.write_timeout = Duration::from_millis(300)).await;
+    let mut stream = front.connect().await;
+    let body = json!({"query": "{ text(length: 30000000) }"}).to_string();
+    let request = format!("{}{body}", head(body.len(), TOKEN));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The gateway gives up on its own: the test reads nothing before the server says that nobody is left.
+    front.shutdown.cancel();
+    (&mut front.task).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.len() < 30_000_000);
+}
+
+const PAGE: &str = "https://app.acme.example";
+
+async fn with_pages() -> Front {
+    start(|settings| settings.origins = vec![PAGE.to_owned()]).await
+}
+
+fn preflight(front: &Front, origin: &str) -> reqwest::RequestBuilder {
+    request(front, Method::OPTIONS, "/graphql")
+        .header(header::ORIGIN, origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization, content-type",
+        )
+}
+
+#[tokio::test]
+async fn a_listed_page_may_call_and_read_the_answer() {
+    let front = with_pages().await;
+    let reply = send(preflight(&front, PAGE)).await;
+    assert_eq!(reply.status, 204);
+    assert_eq!(reply.header("access-control-allow-origin"), PAGE);
+    assert_eq!(reply.header("access-control-allow-methods"), "GET, POST");
+    let allowed = reply.header("access-control-allow-headers");
+    assert!(allowed.contains("authorization") && allowed.contains("content-type"));
+    assert_eq!(reply.header("access-control-allow-credentials"), "");
+    let reply = send(post(&front, QUERY).header(header::ORIGIN, PAGE)).await;
+    assert_eq!(reply.header("access-control-allow-origin"), PAGE);
+    assert!(
+        reply
+            .header("access-control-expose-headers")
+            .contains("x-request-id")
+    );
+    // A refusal can be read too, so that a page can tell its user why.
+    let reply = send(request(&front, Method::POST, "/graphql").header(header::ORIGIN, PAGE)).await;
+    reply.refuses(401, "UNAUTHENTICATED");
+    assert_eq!(reply.header("access-control-allow-origin"), PAGE);
+}
+
+#[tokio::test]
+async fn other_pages_are_told_nothing_and_caches_keep_them_apart() {
+    let front = with_pages().await;
+    for origin in [
+        "https://evil.example",
+        "http://app.acme.example",
+        "https://app.acme.example.evil.example",
+        "null",
+    ] {
+        let reply = send(preflight(&front, origin)).await;
+        reply.refuses(405, "METHOD_NOT_ALLOWED");
+        assert_eq!(reply.header("access-control-allow-origin"), "", "{origin}");
+        let reply = send(post(&front, QUERY).header(header::ORIGIN, origin)).await;
+        assert_eq!(reply.header("access-control-allow-origin"), "", "{origin}");
+    }
+    let vary: Vec<_> = {
+        let reply = send(post(&front, QUERY)).await;
+        let values = reply.headers.get_all(header::VARY).into_iter();
+        values
+            .map(|value| value.to_str().unwrap().to_lowercase())
+            .collect()
+    };
+    assert!(vary.contains(&"origin".to_owned()), "{vary:?}");
+}
+
+#[tokio::test]
 async fn a_stop_lets_the_request_in_flight_finish_and_takes_no_new_one() {
     let mut front = Front::start().await;
     let request = post(&front, json!({"query": "{ wait }"}).to_string());
@@ -425,7 +568,7 @@ async fn a_stop_lets_the_request_in_flight_finish_and_takes_no_new_one() {
 
 #[tokio::test]
 async fn a_stop_cuts_what_outlasts_the_drain_time() {
-    let mut front = start(|settings| settings.drain_seconds = 0).await;
+    let mut front = start(|settings| settings.drain = Duration::ZERO).await;
     let request = post(&front, json!({"query": "{ wait }"}).to_string());
     let reply = tokio::spawn(request.send());
     front.graph.probe.entered.notified().await;

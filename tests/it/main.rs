@@ -35,5 +35,6 @@ mod protocol;
 mod readme;
 mod replicas;
 mod sandbox;
+mod streams;
 mod support;
 mod transport;

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod cache;
+pub mod cors;
 pub mod graphiql;
 pub mod identity;
 pub mod limits;
@@ -10,6 +11,7 @@ pub mod policy;
 pub mod redis;
 pub mod schema;
 pub mod server;
+pub mod streams;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -23,6 +23,10 @@ pub struct ServerSection {
     pub request_timeout: Span,
     /// How long a request's head may take to arrive, and a kept-alive connection may stay idle, from 100ms to 5m.
     pub header_timeout: Span,
+    /// How long a client may take none of what is written to it before it is let go, from 100ms to 5m.
+    pub write_timeout: Span,
+    /// How many queries and mutations may run at the same time, from 1 to 1000000; more are refused.
+    pub requests_max: u32,
     /// How many connections may be open at the same time, from 1 to 1000000; more wait in the kernel's queue.
     pub connections_max: u32,
     /// How long requests in flight get to finish at shutdown, at most 10m.
@@ -36,6 +40,8 @@ impl Default for ServerSection {
             body_bytes: Size(256 * 1024),
             request_timeout: seconds(10),
             header_timeout: seconds(10),
+            write_timeout: seconds(30),
+            requests_max: 1_000,
             connections_max: 10_000,
             drain: seconds(20),
         }
@@ -48,7 +54,9 @@ impl ServerSection {
         let arrival = Duration::from_millis(100)..=Duration::from_secs(300);
         check.size("body_bytes", self.body_bytes, 1024..=64 * 1024 * 1024);
         check.span("request_timeout", self.request_timeout, arrival.clone());
-        check.span("header_timeout", self.header_timeout, arrival);
+        check.span("header_timeout", self.header_timeout, arrival.clone());
+        check.span("write_timeout", self.write_timeout, arrival);
+        check.number("requests_max", self.requests_max.into(), 1..=1_000_000);
         check.number(
             "connections_max",
             self.connections_max.into(),

@@ -16,7 +16,7 @@ use tributary::{
     http::{
         CallerCheck, Services,
         health::{Check, Readiness},
-        router, serve,
+        routes, serve,
         settings::{GraphiqlSettings, ServerSettings},
     },
     telemetry,
@@ -26,6 +26,11 @@ use super::graph::Graph;
 
 /// The only token that the surface takes.
 pub const TOKEN: &str = "a-token-of-the-test";
+
+/// A token that ends soon after it was shown.
+pub const SHORT_TOKEN: &str = "a-token-that-ends-soon";
+/// How soon.
+pub const SHORT: TimeDelta = TimeDelta::milliseconds(700);
 
 /// A running server; it stops with the drop.
 pub struct Front {
@@ -61,8 +66,8 @@ impl Front {
             graphiql,
         };
         let shutdown = CancellationToken::new();
-        let router = router(services, &settings);
-        let task = tokio::spawn(serve::serve(listener, router, settings, shutdown.clone()));
+        let routes = routes(services, &settings);
+        let task = tokio::spawn(serve::serve(listener, routes, settings, shutdown.clone()));
         Self {
             address,
             graph,
@@ -112,11 +117,12 @@ impl CallerCheck for OneToken {
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
         let answer = match proofs.authorization {
             None => Err((Code::Unauthenticated, "no token was sent")),
-            Some(value) if value.strip_prefix("Bearer ") == Some(TOKEN) => Ok(()),
+            Some(value) if value.strip_prefix("Bearer ") == Some(TOKEN) => Ok(TimeDelta::hours(1)),
+            Some(value) if value.strip_prefix("Bearer ") == Some(SHORT_TOKEN) => Ok(SHORT),
             Some(_) => Err((Code::InvalidToken, "the token is not the test's")),
         };
         Box::pin(async move {
-            answer.map_err(|(code, message)| AuthError {
+            let ttl = answer.map_err(|(code, message)| AuthError {
                 code,
                 message: message.into(),
             })?;
@@ -127,7 +133,7 @@ impl CallerCheck for OneToken {
                 scopes: BTreeSet::new(),
                 roles: BTreeSet::new(),
                 claims: serde_json::Map::new(),
-                expires_at: Utc::now() + TimeDelta::hours(1),
+                expires_at: Utc::now() + ttl,
             }))
         })
     }

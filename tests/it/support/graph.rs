@@ -7,11 +7,15 @@ use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Context, EmptySubscription, ID, Object, Schema, SimpleObject, Value};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 use tributary::{
     auth::caller::Caller,
-    engine::{Answer, Request},
+    engine::{
+        Answer, Request,
+        stream::{Ended, Event, Events},
+    },
     error::Code,
     http::GraphqlService,
 };
@@ -23,6 +27,12 @@ pub struct Probe {
     pub executed: AtomicUsize,
     /// Told when a request enters the field `wait`.
     pub entered: Notify,
+    /// How many subscriptions are held.
+    pub held: AtomicUsize,
+    /// Told when a subscription is let go.
+    pub released: Notify,
+    /// How many answers subscriptions have given.
+    pub emitted: AtomicUsize,
 }
 
 /// The engine's double.
@@ -78,6 +88,59 @@ impl Graph {
     }
 }
 
+/// Counts the time that a subscription is held; its drop says that nobody holds it any more.
+struct Held(Arc<Probe>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+        self.0.released.notify_one();
+    }
+}
+
+impl Graph {
+    /// A subscription whose answers its root field's name chooses: `count`, `fail`, `silent`, `flood`, else a refusal.
+    async fn script(&self, request: Request) -> Result<Events, Answer> {
+        let probe = Arc::clone(&self.probe);
+        probe.held.fetch_add(1, Ordering::SeqCst);
+        let held = Arc::new(Held(Arc::clone(&probe)));
+        let silence = Arc::clone(&held);
+        let start: u64 = request.after.as_deref().map_or(0, |at| at.parse().unwrap());
+        let numbers = move |total: u64, padding: usize| {
+            stream::iter(start + 1..=total).map(move |n| {
+                let _ = &held;
+                probe.emitted.fetch_add(1, Ordering::SeqCst);
+                let data = json!({"data": {"count": n, "padding": "x".repeat(padding)}});
+                Ok(Event {
+                    body: data.to_string().into(),
+                    cursor: Some(n.to_string().into()),
+                })
+            })
+        };
+        Ok(match &request.query {
+            query if query.contains("count") => numbers(3, 0).boxed(),
+            query if query.contains("flood") => numbers(u64::MAX, 64 * 1024).boxed(),
+            query if query.contains("silent") => {
+                drop(numbers);
+                stream::pending().inspect(move |_| _ = &silence).boxed()
+            }
+            query if query.contains("fail") => {
+                let why = Ended {
+                    code: Code::SourceUnavailable,
+                    message: "the change log is gone".to_owned(),
+                };
+                numbers(start + 1, 0)
+                    .chain(stream::iter([Err(why)]))
+                    .boxed()
+            }
+            _ => {
+                let code = Code::GraphqlValidationFailed;
+                return Err(refused(code, "there is no such subscription"));
+            }
+        })
+    }
+}
+
 fn refused(code: Code, message: &str) -> Answer {
     let body = json!({"errors": [{"message": message, "extensions": {"code": code.as_str()}}]});
     Answer {
@@ -91,16 +154,23 @@ impl GraphqlService for Graph {
         Box::pin(self.run(request, caller))
     }
 
-    fn is_query(&self, request: &Request) -> bool {
-        let Ok(document) = async_graphql::parser::parse_query(&request.query) else {
-            return true;
-        };
+    fn kind(&self, request: &Request) -> Option<OperationType> {
+        let document = async_graphql::parser::parse_query(&request.query).ok()?;
         match document.operations {
-            DocumentOperations::Single(operation) => operation.node.ty == OperationType::Query,
-            DocumentOperations::Multiple(operations) => operations
-                .values()
-                .all(|operation| operation.node.ty == OperationType::Query),
+            DocumentOperations::Single(operation) => Some(operation.node.ty),
+            DocumentOperations::Multiple(operations) => {
+                let (_, operation) = operations.iter().next()?;
+                Some(operation.node.ty)
+            }
         }
+    }
+
+    fn subscribe(
+        &self,
+        request: Request,
+        _caller: Arc<Caller>,
+    ) -> BoxFuture<'_, Result<Events, Answer>> {
+        Box::pin(self.script(request))
     }
 }
 

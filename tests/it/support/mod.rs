@@ -7,5 +7,6 @@ pub mod gateway;
 pub mod graph;
 pub mod node;
 pub mod redis;
+pub mod socket;
 pub mod source;
 pub mod vendor;
