@@ -20,6 +20,7 @@ mod connector;
 mod connector_language;
 mod connectors;
 mod customer;
+mod engine;
 mod forgery;
 mod generated;
 mod graphiql;
