@@ -165,7 +165,7 @@ impl Engine {
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
-            view: view(&caller),
+            view: self.resolver.policy.view_key(&caller),
         };
         if !plan.is_volatile
             && let Some(body) = self.answers.get(&key, self.resolver.fetch.now())
@@ -302,16 +302,6 @@ impl Engine {
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
-}
-
-/// All of a caller that can decide an answer; fields that tell who asks are volatile.
-fn view(caller: &Caller) -> String {
-    let mut view = String::new();
-    for scope in &caller.scopes {
-        view.push_str(scope);
-        view.push(' ');
-    }
-    view
 }
 
 /// Every `@computed` field must be one that a resolver knows.
