@@ -87,8 +87,13 @@ impl Gateway {
         let cache_settings = settings::cache(&config);
         let redis =
             RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
-        let cache = Cache::new(&cache_settings, redis, clock.clone());
+        let redis = redis.map(Arc::new);
         let order = settings::identity(&config, &connectors);
+        let mut connectors = connectors;
+        for (connector, redis) in connectors.iter_mut().zip(redis.iter().cycle()) {
+            connector.share_budget(redis.clone());
+        }
+        let cache = Cache::new(&cache_settings, redis, clock.clone());
         let sources = connectors.into_iter().map(Arc::new).collect();
         let fetch = Arc::new(Fetch::new(sources, cache, clock, REFRESH_DEADLINE));
         let resolver = Arc::new(Resolver {
@@ -173,6 +178,15 @@ fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
             state: "up".to_owned(),
             detail: format!("{} sources are configured", fetch.sources().len()),
         }];
+        let mut sources = fetch.sources().iter();
+        if sources.any(|source| source.is_budget_apart()) {
+            checks.push(Check {
+                name: "budgets".to_owned(),
+                state: "suspended".to_owned(),
+                detail: "Redis does not answer: this replica keeps to its share of the vendors' limits, by the number of replicas last known"
+                    .to_owned(),
+            });
+        }
         if let Some(redis) = fetch.cache().redis() {
             let (state, detail) = match redis.status() {
                 RedisStatus::Up => ("up", "the cache is shared with other replicas"),

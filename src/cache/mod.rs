@@ -8,6 +8,7 @@ pub mod clock;
 pub mod entry;
 pub mod flight;
 pub mod key;
+pub mod permit;
 pub mod redis;
 pub mod refresh;
 pub mod settings;
@@ -67,14 +68,14 @@ pub struct Hit<V> {
 #[derive(Debug)]
 pub struct Cache<V: Stored> {
     memory: Memory<V>,
-    redis: Option<RedisTier>,
+    redis: Option<Arc<RedisTier>>,
     refreshing: Refreshing,
     clock: Clock,
 }
 
 impl<V: Stored> Cache<V> {
     /// Makes an empty cache; Redis is connected to at its first use.
-    pub fn new(settings: &CacheSettings, redis: Option<RedisTier>, clock: Clock) -> Self {
+    pub fn new(settings: &CacheSettings, redis: Option<Arc<RedisTier>>, clock: Clock) -> Self {
         Self {
             memory: Memory::new(settings.memory_bytes_max, clock.clone()),
             redis,
@@ -150,7 +151,7 @@ impl<V: Stored> Cache<V> {
     }
 
     /// The Redis tier, for readiness.
-    pub fn redis(&self) -> Option<&RedisTier> {
+    pub fn redis(&self) -> Option<&Arc<RedisTier>> {
         self.redis.as_ref()
     }
 

@@ -80,6 +80,11 @@ impl RedisTier {
         }))
     }
 
+    /// How it is reached.
+    pub(crate) fn settings(&self) -> &RedisSettings {
+        &self.settings
+    }
+
     /// Whether Redis answered last time.
     pub fn status(&self) -> RedisStatus {
         match self.lock().down_since {
@@ -153,7 +158,7 @@ impl RedisTier {
     }
 
     /// Runs the work within the time, when the breaker lets it, and notes how it went.
-    async fn guarded<T, F>(
+    pub(crate) async fn guarded<T, F>(
         &self,
         timeout: Duration,
         work: impl FnOnce(ConnectionManager) -> F,

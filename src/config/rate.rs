@@ -92,6 +92,58 @@ impl JsonSchema for Rate {
     }
 }
 
+/// Several rates that all hold, written as one or as a list: `700/min`, `[10/s, 500/min]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Rates(pub Vec<Rate>);
+
+impl From<Rate> for Rates {
+    fn from(rate: Rate) -> Self {
+        Self(vec![rate])
+    }
+}
+
+impl<'de> Deserialize<'de> for Rates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RatesVisitor)
+    }
+}
+
+struct RatesVisitor;
+
+impl<'de> de::Visitor<'de> for RatesVisitor {
+    type Value = Rates;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate such as `700/min`, or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Rates, E> {
+        text.parse::<Rate>().map(Rates::from).map_err(E::custom)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Rates, A::Error> {
+        let mut rates = Vec::new();
+        while let Some(rate) = items.next_element()? {
+            rates.push(rate);
+        }
+        Ok(Rates(rates))
+    }
+}
+
+impl JsonSchema for Rates {
+    fn schema_name() -> Cow<'static, str> {
+        "Rates".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rate = generator.subschema_for::<Rate>();
+        json_schema!({
+            "anyOf": [rate, { "type": "array", "items": rate }],
+            "description": "A number of calls per s, min, hour or day, or a list of them that all hold."
+        })
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -110,6 +162,19 @@ mod tests {
         check("10/s", 10, 1, "10/s");
         check("5000/day", 5_000, 86_400, "5000/day");
         check("9/h", 9, 3_600, "9/hour");
+    }
+
+    #[test]
+    fn several_rates_are_a_list_and_one_needs_none() {
+        let rates = |text: &str| serde_json::from_str::<Rates>(text);
+        let (fast, slow) = ("10/s".parse().unwrap(), "500/min".parse().unwrap());
+        assert_eq!(rates(r#""10/s""#).unwrap(), Rates(vec![fast]));
+        assert_eq!(
+            rates(r#"["10/s", "500/min"]"#).unwrap(),
+            Rates(vec![fast, slow])
+        );
+        assert!(rates(r#"["10/s", "often"]"#).is_err());
+        assert!(rates("10").is_err());
     }
 
     #[test]

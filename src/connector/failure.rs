@@ -126,6 +126,8 @@ impl From<Failure> for CallFailure {
                 (FailureClass::Unauthorized, None)
             }
             Failure::CredentialUnavailable { .. } => (FailureClass::Unavailable, None),
+            // Operations that read are lost when their answer is.
+            Failure::Indeterminate(_) => (FailureClass::Unavailable, None),
         };
         Self {
             retry_after,

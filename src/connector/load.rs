@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+
+use http::StatusCode;
 
 use crate::connector::failure::{CallFailure, FailureClass, Refusal};
 use crate::connector::language::expression::{Expression, Scope};
@@ -16,6 +17,8 @@ use crate::connector::{Ask, Connector, KeyResult, ListPage};
 use crate::protocol::tree::Tree;
 use crate::record::email::match_key;
 use crate::record::{IdentifierKind, Record};
+use crate::transport::feedback::Feedback;
+use crate::transport::terms::Terms;
 
 /// How many pages are read when an operation says nothing of paging.
 const SIZE_DEFAULT: usize = 100;
@@ -28,8 +31,9 @@ impl Connector {
         op: &Operation,
         keys: &[Arc<str>],
         ask: &Ask,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<Vec<KeyResult>, CallFailure> {
+        let terms = terms.into();
         let max = op.batch_max.unwrap_or(1);
         if keys.is_empty() || keys.len() > max {
             let detail = format!("`{}` takes 1 to {max} keys", op.plan.label);
@@ -50,7 +54,7 @@ impl Connector {
                 size,
             };
             let next = match self
-                .read_page(op, asked, items_max, deadline, &mut results)
+                .read_page(op, asked, items_max, &terms, &mut results)
                 .await
             {
                 Ok(next) => next,
@@ -79,14 +83,16 @@ impl Connector {
         op: &Operation,
         asked: Asked<'_>,
         items_max: usize,
-        deadline: Instant,
+        terms: &Terms,
         results: &mut Results<'_>,
     ) -> Result<Option<Position>, CallFailure> {
-        let answer = self.ask(op, asked, deadline).await?;
+        let answer = self.ask(op, asked, terms).await?;
         let extra = answer.extra();
         let scope = answer.scope(&extra);
         let selected = select(op, &answer, &scope)?;
         let all = items(&selected);
+        self.client
+            .charge_resources(&op.plan.label, all.len(), &terms.bill);
         let taken = all.get(..items_max - results.found).unwrap_or(all);
         self.place(op, taken, &answer.body, results)?;
         results.found += taken.len();
@@ -106,8 +112,9 @@ impl Connector {
         op: &Operation,
         position: Option<&str>,
         ask: &Ask,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<ListPage, CallFailure> {
+        let terms = terms.into();
         let page = op.plan.page.as_ref();
         let most = page.map_or(SIZE_DEFAULT, |page| page.size);
         let size = if ask.size == 0 {
@@ -130,11 +137,13 @@ impl Connector {
             })?;
             asked.position = &at;
         }
-        let answer = self.ask(op, asked, deadline).await?;
+        let answer = self.ask(op, asked, &terms).await?;
         let extra = answer.extra();
         let scope = answer.scope(&extra);
         let selected = select(op, &answer, &scope)?;
         let all = items(&selected);
+        self.client
+            .charge_resources(&op.plan.label, all.len(), &terms.bill);
         let mut result = ListPage {
             latency: answer.latency,
             ..ListPage::default()
@@ -185,15 +194,25 @@ impl Connector {
         &self,
         op: &Operation,
         asked: Asked<'_>,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Answer, CallFailure> {
-        let call = self.render(op, asked)?;
+        let mut call = self.render(op, asked)?;
+        call.inner = u32::try_from(asked.keys.len()).unwrap_or(u32::MAX).max(1);
         let url = call.url.clone();
-        let reply = self
-            .client
-            .send(call, tokio::time::Instant::from_std(deadline))
-            .await?;
-        self.read(op, reply, url)
+        let reply = self.client.send(call, terms.clone()).await?;
+        let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+        let answer = self.read(op, reply, url);
+        // The status 429 speaks for itself; a code of the vendor's own is known here only.
+        if let Err(failure) = &answer
+            && failure.class == FailureClass::RateLimited
+            && !was_told
+        {
+            let retry_after = failure.retry_after;
+            self.client
+                .report(Feedback::RateLimited { retry_after })
+                .await;
+        }
+        answer
     }
 
     fn map_of(&self, op: &Operation) -> Result<&RecordMap, CallFailure> {

@@ -27,11 +27,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use crate::cache::redis::RedisTier;
 use crate::connector::failure::Refusal;
 use crate::connector::map::RecordMap;
 use crate::connector::operation::Operation;
 use crate::connector::spec::Protocol;
 use crate::record::{Record, Trust};
+use crate::transport::charge::Charge;
 use crate::transport::client::SourceClient;
 use crate::transport::failure::BuildError;
 use crate::transport::health::{FailureClass as CallClass, HealthState};
@@ -169,6 +171,21 @@ impl Connector {
             zone: compiled.zone,
             surroundings,
         })
+    }
+
+    /// Counts the source's limits together with the other replicas of that Redis; before the first call only.
+    pub fn share_budget(&mut self, redis: Arc<RedisTier>) {
+        self.client.share_budget(redis);
+    }
+
+    /// Whether the source's limits should be shared with replicas that can't be reached.
+    pub fn is_budget_apart(&self) -> bool {
+        self.client.is_budget_apart()
+    }
+
+    /// What the source's calls have cost since the start, by operation.
+    pub fn charges(&self) -> Vec<Charge> {
+        self.client.charges()
     }
 
     /// Whether an operation takes several keys in one call.

@@ -10,9 +10,11 @@ use crate::connector::check::connector_schema;
 const GUIDE: &str = include_str!("guide.md");
 
 /// The blocks of a file in reading order: what people call them, and the type they are.
-const BLOCKS: [(&str, &str); 20] = [
+const BLOCKS: [(&str, &str); 23] = [
     ("credential", "CredentialSettings"),
     ("budget", "BudgetSettings"),
+    ("budget: quota", "QuotaSettings"),
+    ("budget: feedback", "FeedbackSettings"),
     ("tls", "TlsSettings"),
     ("price", "PriceSettings"),
     ("soap", "SoapSpec"),
@@ -26,6 +28,7 @@ const BLOCKS: [(&str, &str); 20] = [
     ("identifiers: the long form", "LongIdentifierSpec"),
     ("rules: a rule", "RuleSpec"),
     ("An operation", "OperationSpec"),
+    ("budget of an operation", "OperationBudgetSettings"),
     ("batch", "BatchSpec"),
     ("page", "PageSpec"),
     ("filters: a filter", "FilterSpec"),
@@ -174,6 +177,7 @@ fn named(name: &str, schema: &Value) -> String {
         "Span" => return "length of time".to_owned(),
         "Size" => return "size".to_owned(),
         "Rate" => return "rate".to_owned(),
+        "Rates" => return "rate, or list of rates".to_owned(),
         "Secret" => return "secret".to_owned(),
         "Template" => return "template".to_owned(),
         "LinkSpec" | "IdentifierSpec" => return "expression or long form".to_owned(),

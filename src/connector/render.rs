@@ -144,6 +144,8 @@ impl Connector {
             headers: Vec::new(),
             body: Bytes::from(body),
             safe: plan.safe,
+            idempotency: None,
+            inner: 1,
         }
     }
 

@@ -9,7 +9,9 @@ use crate::config::span::Span;
 use crate::connector::written::Written;
 use crate::credential::CredentialSettings;
 use crate::record::Trust;
-use crate::transport::settings::{BudgetSettings, PriceSettings, TlsSettings};
+use crate::transport::settings::{
+    BudgetSettings, OperationBudgetSettings, PriceSettings, TlsSettings,
+};
 
 /// The key under which the reader gathers the entities of a file, whose own names are free.
 pub const ENTITIES: &str = "<Entity>";
@@ -330,6 +332,12 @@ pub struct OperationSpec {
     pub not_found: Option<Vec<u16>>,
     /// Whether the call may be repeated; true when absent, since these operations read.
     pub safe: Option<bool>,
+    /// REST and GraphQL: the media type of the replies when the vendor says a wrong one, such as `text/html`; any that is not of
+    /// JSON is a failure otherwise.
+    pub content_type: Option<String>,
+    /// What may be asked of the vendor by this operation; the budget of the file holds as well.
+    #[serde(default)]
+    pub budget: OperationBudgetSettings,
     /// How long the records are kept.
     #[serde(default)]
     pub cache: CacheSpec,

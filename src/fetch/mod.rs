@@ -23,6 +23,7 @@ use crate::connector::operation::Operation;
 use crate::connector::{Ask, Connector};
 use crate::fetch::group::Group;
 use crate::record::Age;
+use crate::transport::terms::{Priority, Terms};
 
 /// How a read uses the cache; the graph's `ReadPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -203,7 +204,7 @@ impl Fetch {
             self.refresh_behind(&connector, question, stale);
         }
         let led = self
-            .load_missing(&connector, &operation, question, missing, deadline)
+            .load_missing(&connector, &operation, question, missing, &deadline.into())
             .await;
         outcomes.extend(led);
         outcomes
@@ -226,7 +227,7 @@ impl Fetch {
         operation: &OperationAt,
         question: &Question,
         missing: Vec<(Arc<str>, Key)>,
-        deadline: Instant,
+        terms: &Terms,
     ) -> BTreeMap<Arc<str>, Outcome> {
         let mut outcomes = BTreeMap::new();
         let mut open = missing;
@@ -246,9 +247,7 @@ impl Fetch {
                     Some((by_cache_key.get(cache_key)?.clone(), cache_key.clone()))
                 })
                 .collect();
-            let answered = self
-                .lead(connector, operation, question, led, deadline)
-                .await;
+            let answered = self.lead(connector, operation, question, led, terms).await;
             for (key, cache_key, outcome) in answered {
                 claim.fulfil(&cache_key, outcome.clone());
                 outcomes.insert(key, outcome);
@@ -280,7 +279,7 @@ impl Fetch {
         operation: &OperationAt,
         question: &Question,
         led: Vec<(Arc<str>, Key)>,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Vec<(Arc<str>, Key, Outcome)> {
         if led.is_empty() {
             return Vec::new();
@@ -311,7 +310,7 @@ impl Fetch {
         for wave in chunks.chunks(CHUNKS_AT_ONCE_MAX) {
             let calls = wave
                 .iter()
-                .map(|chunk| self.call(connector, operation, question, chunk, deadline));
+                .map(|chunk| self.call(connector, operation, question, chunk, terms));
             for results in join_all(calls).await {
                 answered.extend(results);
             }
@@ -326,7 +325,7 @@ impl Fetch {
         operation: &OperationAt,
         question: &Question,
         chunk: &[(Arc<str>, Key)],
-        deadline: Instant,
+        terms: &Terms,
     ) -> Vec<(Arc<str>, Key, Outcome)> {
         let Some(operation) = connector.operation(&operation.entity, &operation.name) else {
             return Vec::new();
@@ -334,7 +333,7 @@ impl Fetch {
         let keys: Vec<Arc<str>> = chunk.iter().map(|(key, _)| key.clone()).collect();
         let ask = group::read_ask(&question.ask);
         let begun = Instant::now();
-        let loaded = load_groups(connector, operation, &keys, &ask, deadline).await;
+        let loaded = load_groups(connector, operation, &keys, &ask, terms).await;
         let latency = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         match loaded {
             Ok(groups) => {
@@ -403,8 +402,11 @@ impl Fetch {
         };
         let stop = self.stop.clone();
         self.background.spawn(async move {
-            let deadline = Instant::now() + fetch.refresh_deadline;
-            let refresh = fetch.load_missing(&connector, &operation, &question, due, deadline);
+            let terms = Terms {
+                priority: Priority::Background,
+                ..Terms::from(Instant::now() + fetch.refresh_deadline)
+            };
+            let refresh = fetch.load_missing(&connector, &operation, &question, due, &terms);
             tokio::select! {
                 _ = refresh => {}
                 () = stop.cancelled() => {}
@@ -426,18 +428,20 @@ async fn load_groups(
     operation: &Operation,
     keys: &[Arc<str>],
     ask: &Ask,
-    deadline: Instant,
+    terms: &Terms,
 ) -> Result<Vec<Arc<Group>>, CallFailure> {
     if &*operation.name == "list" {
         let mut groups = Vec::with_capacity(keys.len());
         for position in keys {
             let position = (!position.is_empty()).then_some(&**position);
-            let page = connector.page(operation, position, ask, deadline).await?;
+            let page = connector
+                .page(operation, position, ask, terms.clone())
+                .await?;
             groups.push(Arc::new(Group::of_page(page)));
         }
         return Ok(groups);
     }
-    let results = connector.load(operation, keys, ask, deadline).await?;
+    let results = connector.load(operation, keys, ask, terms.clone()).await?;
     Ok(results
         .into_iter()
         .map(|result| Arc::new(Group::of_key(result)))

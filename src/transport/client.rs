@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use rust_decimal::Decimal;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
+use crate::cache::redis::RedisTier;
 use crate::credential::{Credential, CredentialError, CredentialSettings};
 use crate::transport::breaker::{Breaker, Pass};
+use crate::transport::budget::{Budget, Permit};
+use crate::transport::charge::{Bill, Charge};
 use crate::transport::failure::{BuildError, Failure};
-use crate::transport::gate::Gate;
+use crate::transport::feedback::{Feedback, Word};
 use crate::transport::health::{Health, Monitor};
 use crate::transport::meter::Meter;
-use crate::transport::pace::Pace;
 use crate::transport::retry::{RetryBudget, Surroundings, pause, retry_after};
-use crate::transport::settings::SourceSettings;
+use crate::transport::settings::{PriceSettings, SourceSettings};
+use crate::transport::terms::Terms;
 use crate::transport::token::{Held, TokenStore};
 use crate::transport::wire::{Request, Wire};
 use crate::transport::{Call, Reply};
@@ -28,8 +31,7 @@ pub struct SourceClient {
     wire: Wire,
     credential: Credential,
     tokens: TokenStore,
-    gate: Gate,
-    pace: Pace,
+    budget: Budget,
     breaker: Breaker,
     retries: RetryBudget,
     monitor: Monitor,
@@ -40,6 +42,8 @@ pub struct SourceClient {
 struct Attempt {
     outcome: Result<Reply, Failure>,
     token: Option<Held>,
+    /// Whether the vendor may have seen it.
+    was_sent: bool,
 }
 
 impl SourceSettings {
@@ -63,7 +67,8 @@ impl SourceClient {
     /// Builds a client; reads the files that `tls` names, and connects nowhere.
     pub fn new(settings: SourceSettings, surroundings: Surroundings) -> Result<Self, BuildError> {
         let name = || settings.source.to_string();
-        if let Some(problem) = settings.budget.problems().first() {
+        let price = settings.price.as_ref().and_then(PriceSettings::problem);
+        if let Some(problem) = settings.budget.problems().first().copied().or(price) {
             return Err(BuildError::Setting {
                 name: name(),
                 problem,
@@ -82,13 +87,12 @@ impl SourceClient {
                 name: name(),
                 cause,
             })?;
-        let budget = &settings.budget;
+        let source = Arc::clone(&settings.source);
         Ok(Self {
             wire: Wire::new(&settings)?,
             credential,
             tokens: TokenStore::new(),
-            gate: Gate::new(budget.concurrency, budget.queue),
-            pace: Pace::new(budget.rate),
+            budget: Budget::new(source, &settings.budget, surroundings.now),
             breaker: Breaker::new(Instant::now()),
             retries: RetryBudget::new(),
             monitor: Monitor::new((surroundings.now)()),
@@ -98,8 +102,19 @@ impl SourceClient {
         })
     }
 
-    /// Sends a call, again when it is safe and worth it, and returns the last outcome before the deadline.
-    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Reply, Failure> {
+    /// Counts the source's limits together with the other replicas of that Redis; before the first call only.
+    pub fn share_budget(&mut self, redis: Arc<RedisTier>) {
+        self.budget.share(redis);
+    }
+
+    /// Whether the source's limits should be shared with replicas that can't be reached, so that only a share of them is used.
+    pub fn is_budget_apart(&self) -> bool {
+        self.budget.is_apart()
+    }
+
+    /// Sends a call, again when it may be repeated and is worth it, and returns the last outcome before the deadline.
+    pub async fn send(&self, call: Call, terms: impl Into<Terms>) -> Result<Reply, Failure> {
+        let terms = terms.into();
         let is_ours = call.url.origin() == self.settings.url.origin()
             && call.url.username().is_empty()
             && call.url.password().is_none();
@@ -111,33 +126,66 @@ impl SourceClient {
         let mut attempt = 1;
         let mut repeats = 0;
         let mut has_renewed = false;
+        // An answer to a write that was lost; only an answer that settles the matter makes up for it.
+        let mut lost = None;
         loop {
-            let Attempt { outcome, token } = self.attempt(&call, attempt, deadline).await;
+            let Attempt {
+                outcome,
+                token,
+                was_sent,
+            } = self.attempt(&call, attempt, &terms).await;
             if let (Ok(reply), Some(token)) = (&outcome, token)
                 && reply.status == StatusCode::UNAUTHORIZED
             {
                 self.tokens.drop_refused(&token);
-                if call.safe && !has_renewed {
+                if call.may_repeat() && !has_renewed {
                     has_renewed = true;
                     attempt += 1;
                     continue;
                 }
             }
-            let pause = pause(&outcome, repeats + 1, self.surroundings);
-            let Some(pause) = pause.filter(|_| call.safe && repeats < self.settings.budget.retries)
-            else {
-                return outcome;
+            let wait = pause(&outcome, &call, repeats + 1, self.surroundings);
+            let wait = wait.filter(|_| repeats < self.settings.budget.retries);
+            let fits = |wait| Instant::now().checked_add(wait) < Some(terms.deadline);
+            let wait = wait.filter(|wait| fits(*wait) && self.retries.withdraw());
+            let outcome = match outcome {
+                Err(failure) if !call.safe && was_sent && failure.loses_answer() => {
+                    lost = Some(failure);
+                    None
+                }
+                outcome => Some(outcome),
             };
-            let fits = Instant::now()
-                .checked_add(pause)
-                .is_some_and(|at| at < deadline);
-            if !fits || !self.retries.withdraw() {
-                return outcome;
-            }
-            sleep(pause).await;
+            let Some(wait) = wait else {
+                return conclude(outcome, lost);
+            };
+            sleep(wait).await;
             attempt += 1;
             repeats += 1;
         }
+    }
+
+    /// Takes in what the connector found in a reply: the vendor's own code for too many calls.
+    pub async fn report(&self, feedback: Feedback) {
+        match feedback {
+            Feedback::RateLimited { retry_after: None } => self.budget.strike(),
+            Feedback::QuotaExhausted { retry_after: None } => self.budget.spend_day().await,
+            Feedback::RateLimited {
+                retry_after: Some(wait),
+            }
+            | Feedback::QuotaExhausted {
+                retry_after: Some(wait),
+            } => self.budget.hold(wait).await,
+        }
+    }
+
+    /// Charges for the records that a reply brought, when the vendor does.
+    pub fn charge_resources(&self, operation: &Arc<str>, count: usize, bill: &Bill) {
+        self.meter.charge_resources(operation, count, bill);
+    }
+
+    /// All that was charged since the start, by operation.
+    pub fn charges(&self) -> Vec<Charge> {
+        self.meter.charges()
     }
 
     /// How the source fares.
@@ -145,42 +193,26 @@ impl SourceClient {
         self.monitor.read()
     }
 
-    /// What the requests sent so far cost, in the currency of the source's price.
+    /// What the calls so far cost, in the currency of the source's price.
     pub fn spent(&self) -> Decimal {
         self.meter.spent()
     }
 
-    /// Waits for a place, a token and the rate, then sends once.
-    async fn attempt(&self, call: &Call, number: u32, deadline: Instant) -> Attempt {
-        let refused = |failure: Failure| {
-            self.meter.refuse(&call.operation);
-            let outcome = Err(failure);
-            self.monitor
-                .record(&outcome, self.breaker.is_open(), (self.surroundings.now)());
-            Attempt {
-                outcome,
-                token: None,
+    /// Waits for a token and for the budget, then sends once.
+    async fn attempt(&self, call: &Call, number: u32, terms: &Terms) -> Attempt {
+        let (mut permit, token, pass) = match self.prepare(call, terms).await {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                self.meter.refuse(&call.operation);
+                let outcome = Err(failure);
+                let wall = (self.surroundings.now)();
+                self.monitor.record(&outcome, self.breaker.is_open(), wall);
+                return Attempt {
+                    outcome,
+                    token: None,
+                    was_sent: false,
+                };
             }
-        };
-        if let Some(retry_after) = self.breaker.rest(Instant::now()) {
-            return refused(Failure::CircuitOpen { retry_after });
-        }
-        let _place = match self.gate.enter(deadline).await {
-            Ok(place) => place,
-            Err(failure) => return refused(failure),
-        };
-        let token = match self.token(deadline).await {
-            Ok(token) => token,
-            Err(failure) => return refused(failure),
-        };
-        let departure = match self.pace.reserve(Instant::now(), deadline) {
-            Ok(departure) => departure,
-            Err(retry_after) => return refused(Failure::RateLimited { retry_after }),
-        };
-        sleep_until(departure).await;
-        let pass = match self.breaker.try_pass(Instant::now()) {
-            Ok(pass) => pass,
-            Err(retry_after) => return refused(Failure::CircuitOpen { retry_after }),
         };
         let span = tracing::info_span!(
             "vendor_call",
@@ -192,10 +224,11 @@ impl SourceClient {
             error = tracing::field::Empty,
         );
         let request = self.request(call, token.as_ref());
-        let running = self.meter.start(number, &call.operation);
+        let running = self.meter.start(number, call, &terms.bill);
         let started = Instant::now();
+        permit.leave();
         let outcome = self
-            .exchange(request, deadline)
+            .exchange(request, &call.operation, terms.deadline, &mut permit)
             .instrument(span.clone())
             .await;
         drop(running);
@@ -206,8 +239,34 @@ impl SourceClient {
             ..reply
         });
         note(&span, &outcome);
-        self.judge(&outcome, started, pass);
-        Attempt { outcome, token }
+        if let Ok(reply) = &outcome {
+            let operation = &call.operation;
+            self.meter.charge_points(operation, reply, &terms.bill);
+        }
+        self.judge(&outcome, &call.operation, started, pass);
+        self.listen(&outcome).await;
+        Attempt {
+            outcome,
+            token,
+            was_sent: true,
+        }
+    }
+
+    /// All that a call needs before it leaves.
+    async fn prepare(
+        &self,
+        call: &Call,
+        terms: &Terms,
+    ) -> Result<(Permit, Option<Held>, Pass<'_>), Failure> {
+        if let Some(retry_after) = self.breaker.rest(Instant::now()) {
+            return Err(Failure::CircuitOpen { retry_after });
+        }
+        let token = self.token(terms.deadline).await?;
+        let permit = self.budget.enter(&call.operation, terms).await?;
+        match self.breaker.try_pass(Instant::now()) {
+            Ok(pass) => Ok((permit, token, pass)),
+            Err(retry_after) => Err(Failure::CircuitOpen { retry_after }),
+        }
     }
 
     /// The current token, when the credential needs one.
@@ -232,6 +291,9 @@ impl SourceClient {
         for (name, value) in &call.headers {
             headers.append(name.clone(), value.clone());
         }
+        if let Some((name, key)) = &call.idempotency {
+            headers.insert(name.clone(), key.clone());
+        }
         let mut url = call.url.clone();
         self.credential
             .apply(token.map(|held| &held.token), &mut url, &mut headers);
@@ -243,51 +305,109 @@ impl SourceClient {
         }
     }
 
-    /// Sends the request and reads all of the reply, within the source's timeout and the deadline.
-    async fn exchange(&self, request: Request, deadline: Instant) -> Result<Reply, Failure> {
+    /// Sends the request and reads all of the reply, within the source's times and the deadline.
+    async fn exchange(
+        &self,
+        request: Request,
+        operation: &str,
+        deadline: Instant,
+        permit: &mut Permit,
+    ) -> Result<Reply, Failure> {
         let started = Instant::now();
-        let limit = deadline.min(started + self.settings.budget.timeout.0);
-        match timeout_at(
-            limit,
-            self.wire.send(request, self.settings.budget.body.bytes()),
-        )
-        .await
-        {
-            Ok(Ok(response)) => Ok(Reply {
-                status: response.status,
-                headers: response.headers,
-                body: response.body,
-                latency: started.elapsed(),
-                attempts: 1,
-            }),
-            Ok(Err(failure)) => Err(failure),
-            Err(_) if limit == deadline => Err(Failure::DeadlineExceeded),
-            Err(_) => Err(Failure::Timeout),
-        }
+        let budget = &self.settings.budget;
+        let limit = started + budget.timeout_of(operation);
+        let first_byte = budget.first_byte.map_or(limit, |span| started + span.0);
+        let too_late = |limit: Instant| match limit < deadline {
+            true => Failure::Timeout,
+            false => Failure::DeadlineExceeded,
+        };
+        let begun_by = first_byte.min(limit);
+        let begun = timeout_at(begun_by.min(deadline), self.wire.begin(request)).await;
+        let begun = begun.map_err(|_| too_late(begun_by))?;
+        permit.arrived();
+        let reading = begun?.read(budget.body.bytes());
+        let response = timeout_at(limit.min(deadline), reading).await;
+        let response = response.map_err(|_| too_late(limit))??;
+        Ok(Reply {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+            latency: started.elapsed(),
+            attempts: 1,
+        })
     }
 
-    /// Tells the breaker, the pace and the health what came of an attempt.
-    fn judge(&self, outcome: &Result<Reply, Failure>, started: Instant, pass: Pass<'_>) {
+    /// Tells the breaker and the health what came of an attempt. A caller who hangs up never comes here.
+    fn judge(
+        &self,
+        outcome: &Result<Reply, Failure>,
+        operation: &str,
+        started: Instant,
+        pass: Pass<'_>,
+    ) {
         let now = Instant::now();
-        let wall = (self.surroundings.now)();
         match outcome {
             Ok(reply) => {
-                pass.settle(reply.status.is_server_error(), now);
-                if reply.status == StatusCode::TOO_MANY_REQUESTS
-                    && let Some(wait) = retry_after(&reply.headers, wall)
-                {
-                    self.pace.hold(now, wait);
-                }
+                let status = reply.status;
+                let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
+                pass.settle(is_refused || status.is_server_error(), now);
             }
             Err(Failure::DeadlineExceeded) => {
                 // A short deadline is the caller's doing, unless the source had at least half of its own time.
-                if now - started >= self.settings.budget.timeout.0 / 2 {
+                if now - started >= self.settings.budget.timeout_of(operation) / 2 {
                     pass.settle(true, now);
                 }
             }
             Err(_) => pass.settle(true, now),
         }
+        let wall = (self.surroundings.now)();
         self.monitor.record(outcome, self.breaker.is_open(), wall);
+    }
+
+    /// Hears what a reply tells of the vendor's limits.
+    async fn listen(&self, outcome: &Result<Reply, Failure>) {
+        let Ok(reply) = outcome else {
+            return;
+        };
+        let wall = (self.surroundings.now)();
+        for (kind, settings) in self.settings.budget.feedback.iter().enumerate() {
+            let Some(word) = settings.read(&reply.headers, &reply.body, wall) else {
+                continue;
+            };
+            if let Word::Left { calls, fresh_in } = word {
+                let fresh_in = chrono::TimeDelta::from_std(fresh_in).ok();
+                let reset_at = fresh_in.and_then(|wait| wall.checked_add_signed(wait));
+                self.monitor.limits(calls, reset_at);
+            }
+            self.budget.hear(kind, word);
+        }
+        let is_refused = reply.status == StatusCode::TOO_MANY_REQUESTS;
+        let is_away = reply.status == StatusCode::SERVICE_UNAVAILABLE;
+        match retry_after(&reply.headers, wall).filter(|_| is_refused || is_away) {
+            Some(wait) => self.budget.hold(wait).await,
+            None if is_refused => self.budget.strike(),
+            None if reply.status.is_success() => self.budget.pardon(),
+            None => {}
+        }
+    }
+}
+
+/// The outcome of a call. When the answer to a write was lost, only one that settles the matter counts.
+fn conclude(
+    outcome: Option<Result<Reply, Failure>>,
+    lost: Option<Failure>,
+) -> Result<Reply, Failure> {
+    let unsettled =
+        |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+    match (outcome, lost) {
+        (Some(Ok(reply)), Some(lost)) if unsettled(reply.status) => {
+            Err(Failure::Indeterminate(Box::new(lost)))
+        }
+        (Some(Ok(reply)), _) => Ok(reply),
+        (_, Some(lost)) => Err(Failure::Indeterminate(Box::new(lost))),
+        (Some(Err(failure)), None) => Err(failure),
+        // Every attempt has an outcome.
+        (None, None) => Err(Failure::DeadlineExceeded),
     }
 }
 

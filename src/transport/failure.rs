@@ -55,12 +55,33 @@ pub enum Failure {
     /// The request's own deadline passed.
     #[error("the request's deadline passed")]
     DeadlineExceeded,
+    /// The answer to a write was lost after the write was sent: it may have been done, or not.
+    #[error("the source may have done it or not, since its answer was lost")]
+    Indeterminate(#[source] Box<Failure>),
     /// The address is not of the source's origin, so that no credential may be sent there.
     #[error("the call's address is not of the source's origin")]
     ForeignOrigin,
 }
 
 impl Failure {
+    /// Whether a call that was sent may have been done all the same.
+    pub(crate) fn loses_answer(&self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Interrupted(_)
+            | Self::TooLarge { .. }
+            | Self::Malformed(_)
+            | Self::DeadlineExceeded
+            | Self::Indeterminate(_) => true,
+            Self::ConnectFailed(_)
+            | Self::CircuitOpen { .. }
+            | Self::Overloaded
+            | Self::RateLimited { .. }
+            | Self::CredentialUnavailable { .. }
+            | Self::ForeignOrigin => false,
+        }
+    }
+
     /// The public code.
     pub fn code(&self) -> Code {
         match self {
@@ -76,6 +97,7 @@ impl Failure {
             Self::CredentialUnavailable { cause } if cause.is_refusal() => Code::SourceUnauthorized,
             Self::CredentialUnavailable { .. } => Code::SourceUnavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Indeterminate(cause) => cause.code(),
         }
     }
 }

@@ -86,6 +86,13 @@ impl Monitor {
             .clone()
     }
 
+    /// Takes in how many calls are left and when they start afresh, where the connector file says how to read it.
+    pub(crate) fn limits(&self, remaining: u64, reset_at: Option<DateTime<Utc>>) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.rate_limit_remaining = Some(remaining);
+        health.rate_limit_reset_at = reset_at.or(health.rate_limit_reset_at);
+    }
+
     /// Takes an attempt's outcome in.
     pub(crate) fn record(
         &self,
@@ -143,6 +150,7 @@ fn failure_class(failure: &Failure) -> Option<FailureClass> {
             Some(FailureClass::Unauthorized)
         }
         Failure::CredentialUnavailable { .. } => Some(FailureClass::Unreachable),
+        Failure::Indeterminate(cause) => failure_class(cause),
         Failure::CircuitOpen { .. }
         | Failure::Overloaded
         | Failure::RateLimited { .. }

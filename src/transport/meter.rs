@@ -1,22 +1,27 @@
 //! Counts the calls of a source, their time and their money.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Gauge, counter, gauge, histogram};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::transport::Reply;
+use crate::transport::charge::{Bill, Charge};
 use crate::transport::failure::Failure;
-use crate::transport::settings::PriceSettings;
+use crate::transport::probe::number_at;
+use crate::transport::settings::{PriceSettings, PriceUnit};
+use crate::transport::{Call, Reply};
 
 /// The counters of one source.
 #[derive(Debug)]
 pub(crate) struct Meter {
     source: Arc<str>,
     price: Option<PriceSettings>,
-    requests: AtomicU64,
+    /// What one unit costs.
+    of_one: Decimal,
+    currency: Option<Arc<str>>,
+    /// All that was ever charged.
+    total: Bill,
 }
 
 /// Counts one call as running until it is dropped.
@@ -31,27 +36,67 @@ impl Drop for InFlight {
 impl Meter {
     /// Makes one at zero.
     pub(crate) fn new(source: Arc<str>, price: Option<PriceSettings>) -> Self {
+        let currency = price.as_ref().map(|price| price.currency.as_str().into());
         Self {
             source,
+            of_one: price.as_ref().map_or(Decimal::ZERO, PriceSettings::of_one),
+            currency,
             price,
-            requests: AtomicU64::new(0),
+            total: Bill::default(),
         }
     }
 
-    /// Counts a request that leaves.
-    pub(crate) fn start(&self, attempt: u32, operation: &Arc<str>) -> InFlight {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request that leaves, and charges for it what is known by then.
+    pub(crate) fn start(&self, attempt: u32, call: &Call, bill: &Bill) -> InFlight {
+        let operation = &call.operation;
         if attempt > 1 {
             counter!("tributary_vendor_retries_total", "source" => self.source.clone(), "operation" => operation.clone())
                 .increment(1);
         }
-        if let (Some(price), Some(spent)) = (&self.price, self.spent().to_f64()) {
-            gauge!("tributary_vendor_cost_total", "source" => self.source.clone(), "currency" => price.currency.clone())
-                .set(spent);
-        }
+        let units = match self.price.as_ref().map(|price| price.per) {
+            Some(PriceUnit::Request | PriceUnit::QuotaShare) => Decimal::ONE,
+            Some(PriceUnit::InnerRequest) => Decimal::from(call.inner),
+            Some(PriceUnit::Resource | PriceUnit::Point) | None => Decimal::ZERO,
+        };
+        self.charge(operation, 1, units, bill);
         let running = gauge!("tributary_vendor_calls_in_flight", "source" => self.source.clone());
         running.increment(1.0);
         InFlight(running)
+    }
+
+    /// Charges for the points that a reply tells.
+    pub(crate) fn charge_points(&self, operation: &Arc<str>, reply: &Reply, bill: &Bill) {
+        let path = self.price.as_ref().and_then(|price| price.path.as_ref());
+        let points = path.and_then(|path| number_at(&reply.body, path));
+        if let Some(points) = points.filter(|points| points.is_sign_positive()) {
+            self.charge(operation, 0, points, bill);
+        }
+    }
+
+    /// Charges for the records that a reply brought.
+    pub(crate) fn charge_resources(&self, operation: &Arc<str>, count: usize, bill: &Bill) {
+        if self.price.as_ref().map(|price| price.per) == Some(PriceUnit::Resource) {
+            self.charge(operation, 0, Decimal::from(count), bill);
+        }
+    }
+
+    fn charge(&self, operation: &Arc<str>, calls: u64, units: Decimal, bill: &Bill) {
+        let charge = Charge {
+            source: self.source.clone(),
+            operation: operation.clone(),
+            calls,
+            units,
+            unit: self.price.as_ref().map(|price| price.per),
+            price: self.of_one,
+            amount: units.saturating_mul(self.of_one),
+            currency: self.currency.clone(),
+        };
+        self.total.add(&charge);
+        bill.add(&charge);
+        if let (Some(currency), Some(spent)) = (&self.currency, self.spent().to_f64()) {
+            gauge!("tributary_vendor_cost_total", "source" => self.source.clone(), "currency" => currency.to_string())
+                .set(spent);
+        }
     }
 
     /// Counts an attempt's outcome and time.
@@ -71,14 +116,17 @@ impl Meter {
         self.count(operation, "refused");
     }
 
-    /// Requests so far times the price; nothing without a price.
+    /// All that was charged so far, by operation.
+    pub(crate) fn charges(&self) -> Vec<Charge> {
+        self.total.charges()
+    }
+
+    /// What it comes to; nothing without a price.
     pub(crate) fn spent(&self) -> Decimal {
-        let requests = Decimal::from(self.requests.load(Ordering::Relaxed));
-        let amount = self
-            .price
-            .as_ref()
-            .map_or(Decimal::ZERO, |price| price.amount);
-        requests.checked_mul(amount).unwrap_or(Decimal::MAX)
+        let charges = self.total.charges();
+        charges.iter().fold(Decimal::ZERO, |sum, charge| {
+            sum.saturating_add(charge.amount)
+        })
     }
 
     fn count(&self, operation: &Arc<str>, outcome: &'static str) {
@@ -99,7 +147,9 @@ fn outcome_name(outcome: &Result<Reply, Failure>) -> &'static str {
         Ok(_) => "ok",
         Err(Failure::Timeout | Failure::DeadlineExceeded) => "timeout",
         Err(Failure::ConnectFailed(_) | Failure::Interrupted(_)) => "unreachable",
-        Err(Failure::TooLarge { .. } | Failure::Malformed(_)) => "server_error",
+        Err(Failure::TooLarge { .. } | Failure::Malformed(_) | Failure::Indeterminate(_)) => {
+            "server_error"
+        }
         Err(
             Failure::CircuitOpen { .. }
             | Failure::Overloaded

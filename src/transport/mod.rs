@@ -3,17 +3,20 @@
 //! Nothing here knows what a call means. A client exists once per source and owns all that its calls share: the
 //! credential, the limits, the breaker, the health and the count of money.
 
+pub mod charge;
 pub mod client;
 pub mod failure;
+pub mod feedback;
 pub mod health;
 pub mod retry;
 pub mod settings;
+pub mod terms;
 
 mod body;
 mod breaker;
-mod gate;
+mod budget;
 mod meter;
-mod pace;
+mod probe;
 mod token;
 mod wire;
 
@@ -39,6 +42,17 @@ pub struct Call {
     pub body: Bytes,
     /// Whether the vendor may see the call twice.
     pub safe: bool,
+    /// The vendor's header that makes a write happen once however often it is sent, with this call's key.
+    pub idempotency: Option<(HeaderName, HeaderValue)>,
+    /// How many requests are inside it, such as the keys of a batch, for vendors that charge for each.
+    pub inner: u32,
+}
+
+impl Call {
+    /// Whether it may be sent again: it changes nothing, or the vendor knows it by its key.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.safe || self.idempotency.is_some()
+    }
 }
 
 /// What a vendor answered, whatever the status.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
 
-use crate::transport::Reply;
 use crate::transport::failure::Failure;
+use crate::transport::{Call, Reply};
 
 /// The pause before the first repetition at most; each further one may be twice as long.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -74,12 +74,17 @@ impl RetryBudget {
     }
 }
 
-/// How long to pause before the repetition after that attempt, when the outcome allows one.
+/// How long to pause before the repetition after that attempt, when the outcome allows one. A write with a key of its own is
+/// repeated also when it may have been done: asking again is the only way to learn what came of it.
 pub(crate) fn pause(
     outcome: &Result<Reply, Failure>,
+    call: &Call,
     attempt: u32,
     surroundings: Surroundings,
 ) -> Option<Duration> {
+    if !call.may_repeat() {
+        return None;
+    }
     let backoff = || {
         let longest = PAUSE_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(10));
         (surroundings.jitter)(longest)
@@ -90,9 +95,11 @@ pub(crate) fn pause(
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 Some(retry_after(&reply.headers, (surroundings.now)()).unwrap_or_else(backoff))
             }
+            status if status.is_server_error() && !call.safe => Some(backoff()),
             _ => None,
         },
         Err(Failure::ConnectFailed(_) | Failure::Interrupted(_)) => Some(backoff()),
+        Err(Failure::Timeout) if !call.safe => Some(backoff()),
         Err(
             Failure::Timeout
             | Failure::TooLarge { .. }
@@ -102,6 +109,7 @@ pub(crate) fn pause(
             | Failure::RateLimited { .. }
             | Failure::CredentialUnavailable { .. }
             | Failure::DeadlineExceeded
+            | Failure::Indeterminate(_)
             | Failure::ForeignOrigin,
         ) => None,
     }

@@ -12,8 +12,6 @@ use crate::transport::body;
 use crate::transport::failure::{BuildError, Failure};
 use crate::transport::settings::{SourceSettings, TlsSettings};
 
-/// How long a connection may take to come about.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept: below the keep-alive of common servers, so that we close first.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 /// How many headers a reply may have.
@@ -57,7 +55,7 @@ impl Wire {
             .no_gzip()
             .no_brotli()
             .referer(false)
-            .connect_timeout(CONNECT_MAX)
+            .connect_timeout(settings.budget.connect.0)
             .pool_idle_timeout(IDLE_MAX)
             .http1_max_headers(HEADERS_MAX)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -71,6 +69,11 @@ impl Wire {
 
     /// Sends the request and reads the reply; the caller bounds the time.
     pub(crate) async fn send(&self, request: Request, limit: usize) -> Result<Response, Failure> {
+        self.begin(request).await?.read(limit).await
+    }
+
+    /// Sends the request and waits for the head of the reply; the caller bounds the time.
+    pub(crate) async fn begin(&self, request: Request) -> Result<Begun, Failure> {
         let Request {
             method,
             url,
@@ -86,7 +89,19 @@ impl Wire {
         if !body.is_empty() {
             *outward.body_mut() = Some(body.into());
         }
-        let mut response = self.client.execute(outward).await.map_err(failure)?;
+        let response = self.client.execute(outward).await.map_err(failure)?;
+        Ok(Begun(response))
+    }
+}
+
+/// A reply of which the head has arrived.
+#[derive(Debug)]
+pub(crate) struct Begun(reqwest::Response);
+
+impl Begun {
+    /// Reads the rest of the reply within that many bytes; the caller bounds the time.
+    pub(crate) async fn read(self, limit: usize) -> Result<Response, Failure> {
+        let mut response = self.0;
         let status = response.status();
         let mut headers = std::mem::take(response.headers_mut());
         let bytes = headers

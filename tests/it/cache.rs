@@ -76,7 +76,7 @@ fn settings(server: &RedisServer) -> RedisSettings {
 
 fn replica(redis: &RedisSettings, clock: &Clock) -> Cache<Text> {
     let tier = RedisTier::new(redis, clock.clone()).unwrap();
-    Cache::new(&CacheSettings::default(), tier, clock.clone())
+    Cache::new(&CacheSettings::default(), tier.map(Arc::new), clock.clone())
 }
 
 fn alone(bytes_max: u64, clock: &Clock) -> Cache<Text> {

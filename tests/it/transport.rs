@@ -5,65 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Method;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tributary::config::size::Size;
 use tributary::config::span::Span;
-use tributary::credential::CredentialSettings;
 use tributary::error::Code;
+use tributary::transport::Reply;
 use tributary::transport::client::SourceClient;
 use tributary::transport::failure::{BuildError, Failure};
 use tributary::transport::health::{FailureClass, HealthState};
 use tributary::transport::retry::Surroundings;
-use tributary::transport::settings::{BudgetSettings, SourceSettings, TlsSettings};
-use tributary::transport::{Call, Reply};
+use tributary::transport::settings::SourceSettings;
 
+use crate::support::client::{client, get, settings, soon, unsafe_post};
 use crate::support::vendor::{Answer, Vendor};
-
-fn settings(url: &str) -> SourceSettings {
-    SourceSettings {
-        source: "helpdesk".into(),
-        url: url.parse().unwrap(),
-        credential: CredentialSettings::default(),
-        budget: BudgetSettings::default(),
-        tls: TlsSettings::default(),
-        price: None,
-    }
-}
-
-fn client(settings: SourceSettings) -> SourceClient {
-    let surroundings = Surroundings {
-        jitter: |_| Duration::ZERO,
-        ..Surroundings::real()
-    };
-    SourceClient::new(settings, surroundings).unwrap()
-}
-
-fn get(vendor: &Vendor, path: &str) -> Call {
-    Call {
-        operation: "Ticket.get".into(),
-        method: Method::GET,
-        url: format!("{}{path}", vendor.url()).parse().unwrap(),
-        headers: Vec::new(),
-        body: Bytes::new(),
-        safe: true,
-    }
-}
-
-fn unsafe_post(vendor: &Vendor) -> Call {
-    Call {
-        method: Method::POST,
-        body: "{}".into(),
-        safe: false,
-        ..get(vendor, "/create")
-    }
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
 
 /// Sends one call with default settings to a vendor that gives these answers.
 async fn ask(answers: impl IntoIterator<Item = Answer>) -> (Result<Reply, Failure>, Vendor) {
@@ -373,7 +328,7 @@ async fn no_more_calls_run_at_once_than_the_budget_allows() {
 async fn the_rate_lets_calls_wait_and_refuses_those_that_would_wait_in_vain() {
     let vendor = Vendor::queue([Answer::text("ok")]).await;
     let mut settings = settings(&vendor.url());
-    settings.budget.rate = Some("2/s".parse().unwrap());
+    settings.budget.rate = tributary::config::rate::Rates(vec!["2/s".parse().unwrap()]);
     let client = client(settings);
     let started = Instant::now();
     for _ in 0..3 {

@@ -32,7 +32,7 @@ use crate::credential::Credential;
 use crate::protocol::tree::Tree;
 use crate::record::{IdentifierKind, Trust};
 use crate::schema::Catalog;
-use crate::transport::settings::SourceSettings;
+use crate::transport::settings::{PriceSettings, SourceSettings};
 
 /// What all entities of a file give.
 #[derive(Default)]
@@ -96,11 +96,18 @@ pub(crate) fn compile(
 }
 
 fn settings(spec: &ConnectorSpec, url: Url) -> SourceSettings {
+    let mut budget = spec.budget.clone();
+    for (entity, spec) in &spec.entities {
+        for (name, operation) in &spec.operations {
+            let own = operation.budget.clone();
+            budget.operations.insert(format!("{entity}.{name}"), own);
+        }
+    }
     SourceSettings {
         source: spec.source.as_str().into(),
         url,
         credential: spec.credential.clone(),
-        budget: spec.budget.clone(),
+        budget,
         tls: spec.tls.clone(),
         price: spec.price.clone(),
     }
@@ -154,6 +161,12 @@ fn compile_entity(
     report.at(OPERATIONS, |report| {
         for (name, operation) in &entity.operations {
             let compiled = report.at(name.as_str(), |report| {
+                for problem in operation.budget.problems() {
+                    let text = sentence(problem);
+                    report.at("budget", |report| {
+                        report.name_error("wrong-value", text, None)
+                    });
+                }
                 surroundings.operation(report, &shared, &of, (name, operation))
             });
             gathered.operations.extend(compiled);
@@ -189,6 +202,11 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
         let text = sentence(problem);
         report.at("budget", |report| {
             report.name_error("wrong-value", text, None)
+        });
+    }
+    if let Some(problem) = spec.price.as_ref().and_then(PriceSettings::problem) {
+        report.at("price", |report| {
+            report.name_error("wrong-value", sentence(problem), None)
         });
     }
     if let Err(error) = Credential::new(&spec.credential) {

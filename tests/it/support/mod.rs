@@ -1,6 +1,7 @@
 //! What tests stand on: a real Redis, and vendors that misbehave on request.
 
 pub mod caller;
+pub mod client;
 pub mod connector;
 pub mod front;
 pub mod gateway;

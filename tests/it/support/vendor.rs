@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,8 @@ pub struct Request {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// When it had arrived.
+    pub at: Instant,
 }
 
 impl Request {
@@ -52,6 +54,8 @@ pub enum Answer {
     Promise { length: usize, body: Vec<u8> },
     /// A body without end, in chunks.
     Flood,
+    /// A head without end, of such pieces.
+    HeaderFlood(Vec<u8>),
     /// The answer once the semaphore gives a permit, which is used up.
     Held(Arc<Semaphore>, Box<Answer>),
 }
@@ -134,6 +138,12 @@ impl Vendor {
             answers.front().cloned().expect("a queue holds an answer")
         })
         .await
+    }
+
+    /// Stops it: from now on nobody listens there.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     pub fn url(&self) -> String {
@@ -257,6 +267,12 @@ async fn write(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> 
             stream.write_all(&head(length)).await?;
             stream.write_all(&body).await?;
         }
+        Answer::HeaderFlood(piece) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+            loop {
+                stream.write_all(&piece).await?;
+            }
+        }
         Answer::Flood => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -306,6 +322,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
         target,
         headers,
         body,
+        at: Instant::now(),
     })
 }
 
