@@ -510,7 +510,7 @@ schema: { extensions: ['${PATH_TO}'] }
                 .as_object()
                 .unwrap()
                 .len(),
-            12
+            13
         );
     }
 }
