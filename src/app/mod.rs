@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
 use crate::http::health::{Check, Readiness};
+use crate::http::serve::Security;
 use crate::http::settings::ServerSettings;
 use crate::http::{Routes, Services, routes, serve};
 use crate::resolve::Resolver;
@@ -48,6 +49,9 @@ pub enum AppError {
     /// The Redis address is no address for API keys.
     #[error("the API keys can't be shared")]
     SharedKeys(#[source] crate::auth::shared_keys::SharedKeysError),
+    /// TLS of the listener can't be set up.
+    #[error("TLS can't be set up")]
+    Tls(#[source] crate::http::tls::TlsError),
     /// The metrics recorder could not be installed.
     #[error("metrics can't be recorded")]
     Telemetry(#[source] TelemetryError),
@@ -61,6 +65,7 @@ pub struct Gateway {
     fetch: Arc<Fetch>,
     metrics: Metrics,
     keys: KeyWatch,
+    security: Security,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -103,6 +108,7 @@ impl Gateway {
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
             policy,
+            is_audited: config.log.audit,
         });
         let limits = settings::document_limits(&config);
         let engine = Arc::new(Engine::new(resolver, limits, config.limits.deadline.0)?);
@@ -127,6 +133,7 @@ impl Gateway {
             fetch,
             metrics,
             keys,
+            security: settings::security(&config).map_err(AppError::Tls)?,
         })
     }
 
@@ -149,7 +156,7 @@ impl Gateway {
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
         let upkeep = tokio::spawn(self.metrics.keep_up(shutdown.clone()));
         let keys = tokio::spawn(self.keys.run(shutdown.clone()));
-        serve::serve(listener, self.routes, self.server, shutdown).await;
+        serve::serve(listener, self.routes, self.server, self.security, shutdown).await;
         self.fetch.close().await;
         upkeep.abort();
         keys.abort();

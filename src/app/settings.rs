@@ -7,10 +7,13 @@ use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, Issuer
 use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::section::auth as section;
+use crate::config::section::server::ClientAuth;
 use crate::config::size::Size;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
+use crate::http::serve::Security;
 use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
+use crate::http::tls::{Forwarding, TlsError, TlsFiles, acceptor};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
@@ -145,6 +148,25 @@ pub fn server(config: &Config) -> ServerSettings {
     }
 }
 
+/// TLS of the listener, and the proxies that are believed; reads the files of certificates and keys.
+pub fn security(config: &Config) -> Result<Security, TlsError> {
+    let server = &config.server;
+    let files = server.tls.as_ref().map(|tls| TlsFiles {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_authorities: tls.client_ca.clone(),
+        is_client_required: tls.client_auth == ClientAuth::Required,
+    });
+    let forwarded = &server.forwarded_certificates;
+    Ok(Security {
+        tls: files.as_ref().map(acceptor).transpose()?,
+        forwarding: (!forwarded.peers.is_empty()).then(|| Forwarding {
+            header: forwarded.header.clone(),
+            peers: forwarded.peers.clone(),
+        }),
+    })
+}
+
 fn streams(config: &Config) -> StreamSettings {
     let streams = &config.streams;
     StreamSettings {
@@ -247,6 +269,11 @@ pub fn log(config: &Config) -> crate::telemetry::LogSettings {
             Section::Text => LogFormat::Text,
             Section::Json => LogFormat::Json,
         },
-        filter: config.log.filter.clone(),
+        // What is to be told is told, however quiet the rest shall be.
+        filter: if config.log.audit {
+            format!("{},tributary::audit=info", config.log.filter)
+        } else {
+            config.log.filter.clone()
+        },
     }
 }

@@ -3,6 +3,7 @@
 pub mod diagnostic;
 mod glob;
 pub mod interpolate;
+pub mod net;
 pub mod rate;
 pub mod reference;
 pub mod section;
@@ -173,6 +174,18 @@ impl Config {
         self.connectors = resolver.connectors(&self.connectors);
         for (index, path) in self.schema.extensions.iter_mut().enumerate() {
             resolver.file(path, &["schema".into(), "extensions".into(), index.into()]);
+        }
+        if let Some(tls) = &mut self.server.tls {
+            let files = [
+                ("certificate", Some(&mut tls.certificate)),
+                ("key", Some(&mut tls.key)),
+                ("client_ca", tls.client_ca.as_mut()),
+            ];
+            for (key, path) in files {
+                if let Some(path) = path {
+                    resolver.file(path, &["server".into(), "tls".into(), key.into()]);
+                }
+            }
         }
         if let Some(path) = &mut self.auth.keys_file {
             // The file need not be there yet: `tributary key create` makes it.

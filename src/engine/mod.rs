@@ -36,7 +36,7 @@ use crate::engine::respond::Writer;
 use crate::engine::reuse::{AnswerKey, Answers};
 use crate::error::Code;
 use crate::resolve::item::Item;
-use crate::resolve::{Resolver, Run, entity, root};
+use crate::resolve::{Resolver, Run, audit, entity, root};
 use crate::schema::dynamic::ValidateOnly;
 use crate::schema::{Catalog, Fill, TypeKind, dynamic, sdl};
 
@@ -154,22 +154,15 @@ impl Engine {
         let numbered = document.plan(catalog, name, &variables, &self.numbers)?;
         let plan = &numbered.plan;
         let bound = Bound::new(catalog, plan, &variables, &caller);
-        let cost = bound.cost(catalog, &plan.root, 1);
-        if cost > self.limits.cost_max {
-            let message = format!(
-                "the query can cost {cost}, and at most {} is allowed",
-                self.limits.cost_max
-            );
-            return Err(Refusal::of(Code::LimitExceeded, message));
-        }
+        self.check_cost(plan, &bound)?;
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
             view: self.resolver.policy.view_key(&caller),
         };
-        if !plan.is_volatile
-            && let Some(body) = self.answers.get(&key, self.resolver.fetch.now())
-        {
+        // An answer that is given again reads nothing that could be told.
+        let is_reusable = !plan.is_volatile && !self.resolver.is_audited;
+        if is_reusable && let Some(body) = self.answers.get(&key, self.resolver.fetch.now()) {
             counter!("tributary_answers_reused_total").increment(1);
             return Ok(body);
         }
@@ -190,13 +183,26 @@ impl Engine {
         );
         let written = writer.answer(&plan.root, &level);
         let body = Bytes::from(written.body);
-        if !plan.is_volatile
+        if self.resolver.is_audited {
+            audit::tell(&run, document.name_of(name), &request.request_id);
+        }
+        if is_reusable
             && !written.has_errors
             && let Some(ground) = run.loader.ground()
         {
             self.answers.put(key, body.clone(), ground);
         }
         Ok(body)
+    }
+
+    fn check_cost(&self, plan: &Plan, bound: &Bound) -> Result<(), Refusal> {
+        let cost = bound.cost(&self.resolver.catalog, &plan.root, 1);
+        let most = self.limits.cost_max;
+        if cost <= most {
+            return Ok(());
+        }
+        let message = format!("the query can cost {cost}, and at most {most} is allowed");
+        Err(Refusal::of(Code::LimitExceeded, message))
     }
 
     /// The document of that text: guarded, parsed and validated, unless that was done lately.

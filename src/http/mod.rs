@@ -14,6 +14,7 @@ pub mod serve;
 pub mod settings;
 pub mod stall;
 pub mod stream;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

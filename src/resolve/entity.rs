@@ -154,6 +154,7 @@ pub async fn assemble(run: &Run, entities: Vec<Arc<Entity>>) -> Vec<Arc<Entity>>
 /// What the caller may not see of their values is taken out at the end, so that nothing computed from them can tell it.
 pub async fn prepare(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<Arc<Entity>> {
     let mut ready = load(run, entities, selected).await;
+    run.note_read(&ready);
     for entity in &mut ready {
         let shaped = run.view.shape(run.catalog(), &entity.data);
         if !Arc::ptr_eq(&shaped, &entity.data) {

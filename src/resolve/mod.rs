@@ -2,6 +2,7 @@
 //! parents of a level at once and answers each of them.
 
 pub mod argument;
+pub mod audit;
 pub mod condition;
 pub mod entity;
 pub mod field;
@@ -28,7 +29,9 @@ use crate::fetch::status::{code_of, message_of};
 use crate::fetch::{Failure, Fetch};
 use crate::record::email;
 use crate::record::value::{Object, TypeId};
+use crate::resolve::audit::Reads;
 use crate::resolve::field::Fields;
+use crate::resolve::item::Entity;
 use crate::resolve::policy::Policy;
 use crate::resolve::policy::sight::RecordKey;
 use crate::resolve::policy::view::View;
@@ -126,6 +129,8 @@ pub struct Resolver {
     pub page_size_max: usize,
     /// Who sees which records, and what of them.
     pub policy: Policy,
+    /// Whether it is told who read what.
+    pub is_audited: bool,
 }
 
 /// One request's view of the resolvers.
@@ -141,6 +146,7 @@ pub struct Run {
     pub view: View,
     /// What the rules said of records, so that each is judged once.
     verdicts: Mutex<BTreeMap<(TypeId, RecordKey), bool>>,
+    reads: Mutex<Reads>,
     source_objects: Mutex<BTreeMap<Arc<str>, Arc<Object>>>,
 }
 
@@ -155,6 +161,7 @@ impl Run {
             caller,
             view,
             verdicts: Mutex::default(),
+            reads: Mutex::default(),
             source_objects: Mutex::default(),
         }
     }
@@ -162,6 +169,19 @@ impl Run {
     /// The graph.
     pub fn catalog(&self) -> &Catalog {
         &self.resolver.catalog
+    }
+
+    /// Notes entities whose values go into the answer, when that is to be told.
+    fn note_read(&self, entities: &[Arc<Entity>]) {
+        if self.resolver.is_audited {
+            let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+            reads.note(entities);
+        }
+    }
+
+    fn take_reads(&self) -> Reads {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *reads)
     }
 
     fn verdict(&self, ty: TypeId, key: &RecordKey) -> Option<bool> {

@@ -11,6 +11,7 @@
 
 mod api_key;
 mod architecture;
+mod audit;
 mod auth;
 mod budget;
 mod cache;
@@ -41,4 +42,5 @@ mod replicas;
 mod sandbox;
 mod streams;
 mod support;
+mod tls;
 mod transport;

@@ -67,7 +67,13 @@ impl Front {
         };
         let shutdown = CancellationToken::new();
         let routes = routes(services, &settings);
-        let task = tokio::spawn(serve::serve(listener, routes, settings, shutdown.clone()));
+        let task = tokio::spawn(serve::serve(
+            listener,
+            routes,
+            settings,
+            serve::Security::default(),
+            shutdown.clone(),
+        ));
         Self {
             address,
             graph,
