@@ -8,6 +8,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::Environment;
 use crate::connector::Connector;
 use crate::connector::check::{Text, check, check_keys};
+use crate::http::document::manifest;
 use crate::resolve::policy::Policy;
 use crate::schema::Catalog;
 use crate::schema::load::{SchemaProblem, SchemaText, load as load_schema};
@@ -24,6 +25,8 @@ pub struct Loaded {
     pub connectors: Vec<Connector>,
     /// Who sees which records, and what of them.
     pub policy: Policy,
+    /// Trusted documents by id.
+    pub documents: Vec<(String, String)>,
 }
 
 /// A connector file's text with the folder its relative paths start at.
@@ -66,7 +69,9 @@ pub fn assemble(
     let catalog = catalog(&config.schema.extensions, diagnostics)?;
     let connectors = connectors(texts, &catalog, environment, diagnostics);
     let policy = policy(&config, &catalog, diagnostics);
+    let documents = documents(&config.documents.trusted, diagnostics);
     Some(Loaded {
+        documents,
         config,
         catalog,
         connectors,
@@ -164,6 +169,27 @@ fn connectors(
         }
     }
     connectors
+}
+
+/// Reads trusted documents. That they fit the graph is told when they run: a client may be ahead of it.
+fn documents(paths: &[PathBuf], diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
+    let mut documents = Vec::new();
+    for path in paths {
+        let Some(read) = read(path, diagnostics) else {
+            continue;
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match manifest::read(&name, &read.text) {
+            Ok(found) => documents.extend(found),
+            Err(error) => diagnostics.push(Diagnostic::error(
+                "trusted-documents",
+                &read.file,
+                Place::START,
+                format!("The file has no trusted documents: {error}."),
+            )),
+        }
+    }
+    documents
 }
 
 /// Reads a file, or says why it can't be read.

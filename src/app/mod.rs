@@ -20,10 +20,12 @@ use crate::cache::redis::{RedisStatus, RedisTier};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::fetch::Fetch;
+use crate::http::document::Documents;
 use crate::http::health::{Check, Readiness};
+use crate::http::limit::meter::Meter;
 use crate::http::serve::Security;
 use crate::http::settings::ServerSettings;
-use crate::http::{Routes, Services, routes, serve};
+use crate::http::{Desk, Routes, Services, routes, serve};
 use crate::resolve::Resolver;
 use crate::resolve::field::OfSources;
 use crate::telemetry::{Metrics, TelemetryError};
@@ -87,12 +89,13 @@ impl Gateway {
             catalog,
             connectors,
             policy,
+            documents,
         } = loaded;
         let clock = Clock::system();
         let cache_settings = settings::cache(&config);
-        let redis =
-            RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
-        let redis = redis.map(Arc::new);
+        let redis = RedisTier::new(&cache_settings.redis, clock.clone());
+        let redis = redis.map_err(AppError::Redis)?.map(Arc::new);
+        let desk = desk(&config, documents, redis.clone(), clock.clone());
         let order = settings::identity(&config, &connectors);
         let mut connectors = connectors;
         for (connector, redis) in connectors.iter_mut().zip(redis.iter().cycle()) {
@@ -112,16 +115,14 @@ impl Gateway {
         });
         let limits = settings::document_limits(&config);
         let engine = Arc::new(Engine::new(resolver, limits, config.limits.deadline.0)?);
-        let client = key_set_client().map_err(AppError::KeySetClient)?;
-        let now = Arc::new(chrono::Utc::now);
-        let auth =
-            Authenticator::new(settings::auth(&config), &client, now).map_err(AppError::Auth)?;
+        let auth = authenticator(&config)?;
         let keys = watch_keys(&config, &auth)?;
         let metrics = crate::telemetry::install().map_err(AppError::Telemetry)?;
         let server = settings::server(&config);
         let services = Services {
             engine: engine.clone(),
             auth: Arc::new(auth),
+            desk,
             readiness: readiness(fetch.clone()),
             metrics: metrics.clone(),
             graphiql: settings::graphiql(&config),
@@ -163,6 +164,12 @@ impl Gateway {
     }
 }
 
+fn authenticator(config: &Config) -> Result<Authenticator, AppError> {
+    let client = key_set_client().map_err(AppError::KeySetClient)?;
+    let now = Arc::new(chrono::Utc::now);
+    Authenticator::new(settings::auth(config), &client, now).map_err(AppError::Auth)
+}
+
 /// Reads the API keys, and prepares to follow their changes.
 fn watch_keys(config: &Config, auth: &Authenticator) -> Result<KeyWatch, AppError> {
     let file = config.auth.keys_file.clone();
@@ -176,6 +183,19 @@ fn watch_keys(config: &Config, auth: &Authenticator) -> Result<KeyWatch, AppErro
     let mut keys = KeyWatch::new(auth.keys().clone(), file, shared);
     keys.read_file().map_err(AppError::Keys)?;
     Ok(keys)
+}
+
+fn desk(
+    config: &Config,
+    documents: Vec<(String, String)>,
+    redis: Option<Arc<RedisTier>>,
+    clock: Clock,
+) -> Arc<Desk> {
+    Arc::new(Desk {
+        allowances: settings::allowances(config),
+        meter: Arc::new(Meter::new(redis.clone(), clock)),
+        documents: Documents::new(documents, settings::automatic(config, redis)),
+    })
 }
 
 fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
@@ -202,6 +222,14 @@ fn readiness(fetch: Arc<Fetch>) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
                     "Redis does not answer: this replica caches alone, and asks vendors more often",
                 ),
             };
+            if matches!(redis.status(), RedisStatus::Down { .. }) {
+                checks.push(Check {
+                    name: "callers".to_owned(),
+                    state: "suspended".to_owned(),
+                    detail: "Redis does not answer: this replica counts what callers ask alone, so that each may ask more in all"
+                        .to_owned(),
+                });
+            }
             checks.push(Check {
                 name: "redis".to_owned(),
                 state: state.to_owned(),

@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, IssuerSettings};
+use crate::cache::quota::Quota;
+use crate::cache::redis::RedisTier;
 use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
+use crate::config::rate::Rate;
 use crate::config::section::auth as section;
 use crate::config::section::server::ClientAuth;
 use crate::config::size::Size;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
+use crate::http::document::automatic::Automatic;
+use crate::http::limit::{Allowance, Allowances};
 use crate::http::serve::Security;
 use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
 use crate::http::tls::{Forwarding, TlsError, TlsFiles, acceptor};
@@ -180,6 +185,49 @@ fn streams(config: &Config) -> StreamSettings {
         heartbeat: streams.heartbeat.0,
         read_buffer_bytes: bytes(streams.read_buffer),
     }
+}
+
+/// What callers may do.
+pub fn allowances(config: &Config) -> Allowances {
+    let callers = &config.callers;
+    let default = Allowance {
+        requests: quota(callers.requests),
+        cost: quota(callers.cost),
+        streams_max: callers.streams,
+        introspection: callers.introspection,
+        suggestions: callers.suggestions,
+        is_trusted_only: callers.trusted_only,
+    };
+    let roles = callers.roles.iter().map(|(name, role)| {
+        let allowance = Allowance {
+            requests: role.requests.map_or(default.requests, quota),
+            cost: role.cost.map_or(default.cost, quota),
+            streams_max: role.streams.unwrap_or(default.streams_max),
+            introspection: role.introspection.unwrap_or(default.introspection),
+            suggestions: role.suggestions.unwrap_or(default.suggestions),
+            is_trusted_only: role.trusted_only.unwrap_or(default.is_trusted_only),
+        };
+        (name.clone(), allowance)
+    });
+    Allowances {
+        roles: roles.collect(),
+        default,
+    }
+}
+
+fn quota(rate: Rate) -> Quota {
+    Quota {
+        count: rate.count.into(),
+        per: rate.per,
+    }
+}
+
+/// The documents that clients may bring.
+pub fn automatic(config: &Config, redis: Option<Arc<RedisTier>>) -> Option<Automatic> {
+    let documents = &config.documents;
+    documents
+        .automatic
+        .then(|| Automatic::new(documents.automatic_memory.0, redis))
 }
 
 /// The GraphiQL page's settings.

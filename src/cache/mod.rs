@@ -9,6 +9,7 @@ pub mod entry;
 pub mod flight;
 pub mod key;
 pub mod permit;
+pub mod quota;
 pub mod redis;
 pub mod refresh;
 pub mod settings;

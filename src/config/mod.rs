@@ -23,7 +23,9 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::config::interpolate::{Environment, interpolate};
 use crate::config::section::auth::AuthSection;
 use crate::config::section::cache::CacheSection;
+use crate::config::section::callers::CallersSection;
 use crate::config::section::cors::CorsSection;
+use crate::config::section::documents::DocumentsSection;
 use crate::config::section::graphiql::GraphiqlSection;
 use crate::config::section::identity::IdentitySection;
 use crate::config::section::limits::LimitsSection;
@@ -56,6 +58,10 @@ pub struct Config {
     pub auth: AuthSection,
     /// Which records the holders of a role see, and which fields they see masked.
     pub policy: PolicySection,
+    /// What each caller may ask, and how often.
+    pub callers: CallersSection,
+    /// Documents that callers name instead of sending them.
+    pub documents: DocumentsSection,
     /// How much is cached and for how long.
     pub cache: CacheSection,
     /// The Redis that replicas share.
@@ -79,6 +85,8 @@ impl Default for Config {
             connectors: vec![PathBuf::from("connectors/*.yaml")],
             auth: AuthSection::default(),
             policy: PolicySection::default(),
+            callers: CallersSection::default(),
+            documents: DocumentsSection::default(),
             cache: CacheSection::default(),
             redis: RedisSection::default(),
             identity: IdentitySection::default(),
@@ -143,6 +151,10 @@ impl Config {
             .validate(&mut Check::new(root, file, "graphiql", diagnostics));
         self.auth
             .validate(&mut Check::new(root, file, "auth", diagnostics));
+        self.callers
+            .validate(&mut Check::new(root, file, "callers", diagnostics));
+        self.documents
+            .validate(&mut Check::new(root, file, "documents", diagnostics));
         self.cache
             .validate(&mut Check::new(root, file, "cache", diagnostics));
         self.redis
@@ -171,7 +183,12 @@ impl Config {
             diagnostics,
             errors,
         };
-        self.connectors = resolver.connectors(&self.connectors);
+        self.connectors = resolver.files(&self.connectors, |index| {
+            vec!["connectors".into(), index.into()]
+        });
+        self.documents.trusted = resolver.files(&self.documents.trusted, |index| {
+            vec!["documents".into(), "trusted".into(), index.into()]
+        });
         for (index, path) in self.schema.extensions.iter_mut().enumerate() {
             resolver.file(path, &["schema".into(), "extensions".into(), index.into()]);
         }
@@ -274,10 +291,15 @@ impl Resolver<'_> {
         }
     }
 
-    fn connectors(&mut self, patterns: &[PathBuf]) -> Vec<PathBuf> {
+    /// The files that the patterns name, by name.
+    fn files(
+        &mut self,
+        patterns: &[PathBuf],
+        place: impl Fn(usize) -> Vec<PathSegment>,
+    ) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for (index, pattern) in patterns.iter().enumerate() {
-            let at = ["connectors".into(), index.into()];
+            let at = place(index);
             if !glob::is_pattern(pattern) {
                 let mut path = pattern.clone();
                 self.file(&mut path, &at);
@@ -298,14 +320,20 @@ impl Resolver<'_> {
 
     fn no_match(&mut self, at: &[PathSegment]) {
         let place = self.root.place_at(at);
-        let message =
-            "No connector file is found here, so that this part of the graph stays empty.";
-        self.diagnostics.push(Diagnostic::warning(
-            "no-connectors",
-            self.file,
-            place,
-            message,
-        ));
+        let is_connector = at.first() == Some(&PathSegment::from("connectors"));
+        let (code, message) = if is_connector {
+            (
+                "no-connectors",
+                "No connector file is found here, so that this part of the graph stays empty.",
+            )
+        } else {
+            (
+                "no-documents",
+                "No trusted document is found here, so that none of them can be run.",
+            )
+        };
+        self.diagnostics
+            .push(Diagnostic::warning(code, self.file, place, message));
     }
 }
 
@@ -523,7 +551,7 @@ schema: { extensions: ['${PATH_TO}'] }
                 .as_object()
                 .unwrap()
                 .len(),
-            13
+            15
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod plan;
 pub mod respond;
 pub mod reuse;
+pub mod right;
 pub mod stream;
 
 pub(crate) mod refusal;
@@ -34,6 +35,7 @@ use crate::engine::plan::Plan;
 use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
 use crate::engine::reuse::{AnswerKey, Answers};
+use crate::engine::right::{Overspent, Rights};
 use crate::error::Code;
 use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, audit, entity, root};
@@ -53,6 +55,8 @@ pub struct Request {
     pub request_id: String,
     /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
     pub after: Option<String>,
+    /// What the caller may do beside reading fields.
+    pub rights: Rights,
 }
 
 /// The answer to one request.
@@ -135,7 +139,9 @@ impl Engine {
                 body,
                 refused: None,
             },
-            Err(refusal) => refusal.answer(&request.request_id),
+            Err(refusal) => refusal
+                .for_rights(&request.rights)
+                .answer(&request.request_id),
         }
     }
 
@@ -154,7 +160,8 @@ impl Engine {
         let numbered = document.plan(catalog, name, &variables, &self.numbers)?;
         let plan = &numbered.plan;
         let bound = Bound::new(catalog, plan, &variables, &caller);
-        self.check_cost(plan, &bound)?;
+        let cost = bound.cost(catalog, &plan.root, 1);
+        self.admit(&request.rights, plan, cost).await?;
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
@@ -195,14 +202,24 @@ impl Engine {
         Ok(body)
     }
 
-    fn check_cost(&self, plan: &Plan, bound: &Bound) -> Result<(), Refusal> {
-        let cost = bound.cost(&self.resolver.catalog, &plan.root, 1);
-        let most = self.limits.cost_max;
-        if cost <= most {
-            return Ok(());
+    /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.
+    async fn admit(&self, rights: &Rights, plan: &Plan, cost: u64) -> Result<(), Refusal> {
+        if cost > self.limits.cost_max {
+            let message = format!(
+                "the query can cost {cost}, and at most {} is allowed",
+                self.limits.cost_max
+            );
+            return Err(Refusal::of(Code::LimitExceeded, message));
         }
-        let message = format!("the query can cost {cost}, and at most {most} is allowed");
-        Err(Refusal::of(Code::LimitExceeded, message))
+        if !rights.introspection && !plan.introspection.is_empty() {
+            let message = "this caller may not ask for the schema";
+            return Err(Refusal::of(Code::Forbidden, message));
+        }
+        if let Some(purse) = &rights.purse {
+            let refuse = |spent: Overspent| Refusal::of(Code::RateLimited, spent.to_string());
+            purse.spend(cost).await.map_err(refuse)?;
+        }
+        Ok(())
     }
 
     /// The document of that text: guarded, parsed and validated, unless that was done lately.

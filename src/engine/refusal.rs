@@ -3,6 +3,7 @@
 use async_graphql::{Pos, ServerError};
 
 use crate::engine::Answer;
+use crate::engine::right::Rights;
 use crate::error::Code;
 
 /// Why a request was not executed.
@@ -22,6 +23,23 @@ impl Refusal {
             code,
             errors: vec![ServerError::new(message, position)],
         }
+    }
+
+    /// The refusal as a caller of those rights may read it.
+    ///
+    /// A suggestion names what the graph has, and so does the list of what would be right in its place.
+    pub(crate) fn for_rights(mut self, rights: &Rights) -> Self {
+        if !rights.suggestions {
+            for error in &mut self.errors {
+                let kept = error
+                    .message
+                    .split(" Did you mean")
+                    .next()
+                    .unwrap_or_default();
+                error.message = kept.to_owned();
+            }
+        }
+        self
     }
 
     /// The answer without `data`.

@@ -13,15 +13,15 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::ext::Protocol;
 
-use crate::auth::caller::Caller;
+use crate::engine::Answer;
 use crate::engine::stream::Event;
-use crate::engine::{Answer, Request};
 use crate::error::Code;
 
 use crate::http::GraphqlState;
 use crate::http::around::RequestId;
+use crate::http::limit;
 use crate::http::media::{self, Media, Wanted};
-use crate::http::operation::Outcome;
+use crate::http::operation::{Outcome, Prepared};
 use crate::http::params;
 use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
@@ -76,38 +76,50 @@ async fn run(
         .await
         .map_err(|error| Refusal::unverified(&error))?;
     let after = last_event_id(&request)?;
-    let mut parsed = if is_get {
-        params::from_query(request.uri().query().unwrap_or_default(), request_id)?
+    let mut params = if is_get {
+        params::from_query(request.uri().query().unwrap_or_default())?
     } else {
-        params::from_body(&read_body(state, request).await?, request_id)?
+        params::from_body(&read_body(state, request).await?)?
     };
-    parsed.after = after;
-    if is_get && state.services.engine.kind(&parsed) == Some(OperationType::Mutation) {
+    params.after = after;
+    let prepared = state.prepare(params, caller, request_id).await?;
+    let wallet = Arc::clone(&prepared.wallet);
+    let kind = || state.services.engine.kind(&prepared.request);
+    if is_get && kind() == Some(OperationType::Mutation) {
         return Err(Refusal::of_method(
             "a mutation may not travel by GET",
             Some("POST"),
         ));
     }
-    match wanted {
+    let outcome = match wanted {
         Wanted {
             single: Some(media),
             stream: None,
-        } => Ok(respond(state.execute(parsed, caller).await?, media)),
-        _ => streamed(state, wanted, parsed, caller).await,
+        } => {
+            let answer = state.execute(prepared).await;
+            answer.map(|answer| respond(answer, media))
+        }
+        _ => streamed(state, wanted, prepared).await,
+    };
+    let mut response =
+        outcome.unwrap_or_else(|refusal| refusal.answer(wanted.of_refusal(), request_id));
+    if let Some(paid) = wallet.paid() {
+        limit::header::write(response.headers_mut(), wallet.allowance(), &paid);
     }
+    Ok(response)
 }
 
 /// Answers a request whose sender takes a stream.
 async fn streamed(
     state: &Arc<GraphqlState>,
     wanted: Wanted,
-    request: Request,
-    caller: Arc<Caller>,
+    prepared: Prepared,
 ) -> Result<Response, Refusal> {
     let permit = state.streams.admit()?;
-    let request_id = request.request_id.clone();
-    let expires_at = caller.expires_at;
-    let outcome = state.run(request, caller).await?;
+    let request_id = prepared.request.request_id.clone();
+    let caller = Arc::clone(&prepared.caller);
+    let streams_max = prepared.wallet.allowance().streams_max;
+    let outcome = state.run(prepared).await?;
     let events = match (outcome, wanted.single) {
         (Outcome::Answer(answer), Some(media)) => return Ok(respond(answer, media)),
         // What is wrong with a document is told in the stream too: a browser hides an answer that is none.
@@ -125,8 +137,9 @@ async fn streamed(
         streams: Arc::clone(&state.streams),
         events,
         encoding,
-        expires_at,
+        expires_at: caller.expires_at,
         request_id,
+        seat: state.services.desk.meter.seat(&caller, streams_max).await?,
         permit,
     }
     .answer())

@@ -2,9 +2,11 @@
 
 pub mod around;
 pub mod cors;
+pub mod document;
 pub mod graphiql;
 pub mod graphql;
 pub mod health;
+pub mod limit;
 pub mod media;
 pub mod operation;
 pub mod params;
@@ -37,7 +39,10 @@ use crate::telemetry::Metrics;
 
 use around::RequestId;
 use cors::Origins;
+use document::Documents;
 use health::Readiness;
+use limit::Allowances;
+use limit::meter::Meter;
 use media::Media;
 use refusal::Refusal;
 use settings::{GraphiqlSettings, ServerSettings};
@@ -94,6 +99,17 @@ impl CallerCheck for Authenticator {
     }
 }
 
+/// What callers may do, and what they have done.
+#[derive(Debug)]
+pub struct Desk {
+    /// What each caller may do.
+    pub allowances: Allowances,
+    /// What each caller has used.
+    pub meter: Arc<Meter>,
+    /// The documents that callers may name.
+    pub documents: Documents,
+}
+
 /// What the routes work with.
 #[derive(Clone)]
 pub struct Services {
@@ -101,6 +117,8 @@ pub struct Services {
     pub engine: Arc<dyn GraphqlService>,
     /// Verifies callers.
     pub auth: Arc<dyn CallerCheck>,
+    /// What callers may do.
+    pub desk: Arc<Desk>,
     /// Says whether the gateway can serve.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Renders the metrics page.

@@ -2,49 +2,60 @@
 
 use serde_json::{Map, Value};
 
-use crate::engine::Request;
 use crate::error::Code;
 
+use crate::http::document::Sent;
 use crate::http::refusal::Refusal;
+
+/// The parameters of one request.
+#[derive(Debug)]
+pub struct Params {
+    /// Its document, or the name of it.
+    pub document: Sent,
+    /// Which operation of the document to run.
+    pub operation_name: Option<String>,
+    /// Values of the variables.
+    pub variables: Map<String, Value>,
+    /// The cursor after which a subscription goes on.
+    pub after: Option<String>,
+}
 
 fn bad(message: &str) -> Refusal {
     Refusal::new(Code::BadRequest, message)
 }
 
 /// Reads the parameters from a JSON body.
-pub fn from_body(body: &[u8], request_id: &str) -> Result<Request, Refusal> {
+pub fn from_body(body: &[u8]) -> Result<Params, Refusal> {
     let value: Value =
         serde_json::from_slice(body).map_err(|_| bad("the request body is not valid JSON"))?;
     let Value::Object(members) = value else {
         return Err(bad("the request body is not a JSON object"));
     };
-    from_members(members, request_id)
+    from_members(members)
 }
 
 /// Reads the parameters from the query string of a GET, where `variables` and `extensions` are JSON texts.
-pub fn from_query(query: &str, request_id: &str) -> Result<Request, Refusal> {
+pub fn from_query(query: &str) -> Result<Params, Refusal> {
     let mut members = Map::new();
     for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match &*name {
-            "query" | "operationName" => Value::String(text.into_owned()),
+            "query" | "operationName" | "documentId" => Value::String(text.into_owned()),
             "variables" | "extensions" if !text.is_empty() => serde_json::from_str(&text)
                 .map_err(|_| bad("`variables` and `extensions` must be JSON objects"))?,
             _ => continue,
         };
         members.insert(name.into_owned(), value);
     }
-    from_members(members, request_id)
+    from_members(members)
 }
 
 /// Reads the parameters from the members of a JSON object.
-pub(crate) fn from_members(
-    mut members: Map<String, Value>,
-    request_id: &str,
-) -> Result<Request, Refusal> {
-    let query = match members.remove("query") {
-        Some(Value::String(text)) if !text.is_empty() => text,
-        _ => return Err(bad("`query` must be a string that is not empty")),
-    };
+pub(crate) fn from_members(mut members: Map<String, Value>) -> Result<Params, Refusal> {
+    match members.get("extensions") {
+        None | Some(Value::Null | Value::Object(_)) => {}
+        Some(_) => return Err(bad("`extensions` must be an object or null")),
+    }
+    let document = Sent::take(&mut members)?;
     let operation_name = match members.remove("operationName") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
@@ -55,13 +66,8 @@ pub(crate) fn from_members(
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(bad("`variables` must be an object or null")),
     };
-    match members.remove("extensions") {
-        None | Some(Value::Null | Value::Object(_)) => {}
-        Some(_) => return Err(bad("`extensions` must be an object or null")),
-    }
-    Ok(Request {
-        request_id: request_id.to_owned(),
-        query,
+    Ok(Params {
+        document,
         operation_name,
         variables,
         after: None,

@@ -15,6 +15,7 @@ mod audit;
 mod auth;
 mod budget;
 mod cache;
+mod callers;
 mod certificate;
 mod check;
 mod cli;

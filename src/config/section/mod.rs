@@ -2,7 +2,9 @@
 
 pub mod auth;
 pub mod cache;
+pub mod callers;
 pub mod cors;
+pub mod documents;
 pub mod graphiql;
 pub mod identity;
 pub mod limits;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::config::rate::Rate;
 use crate::config::size::Size;
 use crate::config::span::Span;
 use crate::config::yaml::{Node, PathSegment};
@@ -129,6 +132,12 @@ pub(super) fn is_known(root: &Node, path: &[PathSegment], errors: &[usize]) -> b
 
 // The defaults in the schema are written as people write them.
 impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -18,6 +18,7 @@ use crate::error::Code;
 use crate::telemetry::STREAMS_ENDED;
 
 use crate::http::GraphqlState;
+use crate::http::limit::meter::Seat;
 use crate::http::operation::Outcome;
 use crate::http::params;
 use crate::http::proof::Brought;
@@ -83,6 +84,7 @@ pub(crate) struct Connection {
     /// Proof that came with the handshake, for clients that are no browsers.
     brought: Brought,
     caller: Option<Arc<Caller>>,
+    seat: Option<Seat>,
     operations: SelectAll<Operation>,
     running: HashMap<Arc<str>, AbortHandle>,
     allowance: Allowance,
@@ -102,6 +104,7 @@ impl Connection {
             request_id: request_id.into(),
             brought,
             caller: None,
+            seat: None,
             operations: SelectAll::new(),
             running: HashMap::new(),
             allowance,
@@ -125,6 +128,9 @@ impl Connection {
         self.operations = SelectAll::new();
         let timeout = self.state.streams.settings.write_timeout;
         let _ = tokio::time::timeout(timeout, close(&mut socket, goodbye)).await;
+        if let Some(seat) = self.seat {
+            seat.leave().await;
+        }
     }
 
     /// Waits for `connection_init` and answers it; the caller's proof ends at the time that comes back.
@@ -148,6 +154,10 @@ impl Connection {
                     _ => Goodbye::new(4403, format!("Forbidden: {}", error.message)),
                 })?;
         let expires_at = caller.expires_at;
+        let desk = &self.state.services.desk;
+        let streams_max = desk.allowances.of(&caller).streams_max;
+        let seat = desk.meter.seat(&caller, streams_max).await;
+        self.seat = Some(seat.map_err(|refusal| Goodbye::new(4429, refusal.message))?);
         self.caller = Some(caller);
         self.send(socket, message::ACK.to_owned()).await?;
         Ok(expires_at)
@@ -187,6 +197,7 @@ impl Connection {
         let mut ping_at = Instant::now() + ping_interval;
         let mut unanswered = 0;
         loop {
+            let renew_at = self.seat.as_ref().map_or(ping_at, Seat::renew_at);
             let done = tokio::select! {
                 () = stop.cancelled() => Err(Goodbye::stopping()),
                 received = self.operations_and(socket) => match received {
@@ -200,6 +211,7 @@ impl Connection {
                     Heard::Message(Err(goodbye)) => Err(goodbye),
                     Heard::Said(id, said) => self.say(socket, id, said).await,
                 },
+                () = tokio::time::sleep_until(renew_at) => self.renew().await,
                 () = tokio::time::sleep_until(ping_at) => {
                     if unanswered >= PINGS_UNANSWERED_MAX {
                         Err(Goodbye::new(1001, "The connection gives no sign of life"))
@@ -214,6 +226,13 @@ impl Connection {
                 return goodbye;
             }
         }
+    }
+
+    async fn renew(&mut self) -> Result<(), Goodbye> {
+        if let Some(seat) = &mut self.seat {
+            seat.renew().await;
+        }
+        Ok(())
     }
 
     /// Waits for what comes first: something from the client, or from an operation.
@@ -381,11 +400,15 @@ fn operation(
 ) -> Operation {
     let name = Arc::clone(&id);
     let begun = async move {
-        let request = match params::from_members(payload, &request_id) {
-            Ok(request) => request,
-            Err(refusal) => return refused(&id, &refusal, &request_id),
+        let prepared = match params::from_members(payload) {
+            Ok(params) => state.prepare(params, caller, &request_id).await,
+            Err(refusal) => Err(refusal),
         };
-        match state.run(request, caller).await {
+        let outcome = match prepared {
+            Ok(prepared) => state.run(prepared).await,
+            Err(refusal) => Err(refusal),
+        };
+        match outcome {
             Ok(Outcome::Answer(answer)) if answer.refused.is_some() => {
                 last([Said::Last(message::error(&id, &answer.body))])
             }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::engine::stream::Events;
 use crate::telemetry::STREAMS_ENDED;
 
+use crate::http::limit::meter::Seat;
 use crate::http::stream::encoding::Encoding;
 use crate::http::stream::{Streams, expired, expiry};
 
@@ -30,6 +31,7 @@ pub(crate) struct Pump {
     pub(crate) encoding: Encoding,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) request_id: String,
+    pub(crate) seat: Seat,
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
@@ -58,6 +60,7 @@ impl Pump {
         };
         let reason = self.serve(&sender).await;
         metrics::counter!(STREAMS_ENDED, "reason" => reason).increment(1);
+        self.seat.leave().await;
         drop(self.permit);
     }
 
@@ -85,6 +88,10 @@ impl Pump {
                     Some(Err(why)) => break ("failed", self.encoding.ended(&why, &self.request_id)),
                     None => break ("complete", self.encoding.complete()),
                 },
+                () = tokio::time::sleep_until(self.seat.renew_at()) => {
+                    self.seat.renew().await;
+                    continue;
+                }
                 () = tokio::time::sleep_until(quiet_until) => self.encoding.heartbeat(),
             };
             if !sender.send(chunk).await {

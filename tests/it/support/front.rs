@@ -11,11 +11,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tributary::{
+    app::settings,
     auth::{AuthError, Proofs, caller::Caller},
+    cache::clock::Clock,
+    config::Config,
     error::Code,
     http::{
-        CallerCheck, Services,
+        CallerCheck, Desk, Services,
+        document::Documents,
         health::{Check, Readiness},
+        limit::meter::Meter,
         routes, serve,
         settings::{GraphiqlSettings, ServerSettings},
     },
@@ -61,6 +66,7 @@ impl Front {
         let services = Services {
             engine: graph.clone(),
             auth: Arc::new(OneToken),
+            desk: Arc::new(desk()),
             readiness: readiness(Arc::clone(&is_ready)),
             metrics: telemetry::install().unwrap(),
             graphiql,
@@ -97,6 +103,15 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Callers may do what the configuration's defaults say.
+fn desk() -> Desk {
+    Desk {
+        allowances: settings::allowances(&Config::default()),
+        meter: Arc::new(Meter::new(None, Clock::system())),
+        documents: Documents::new([], None),
     }
 }
 

@@ -75,6 +75,14 @@ impl Socket {
         }
     }
 
+    /// Whether the gateway takes the connection; a close is no.
+    pub async fn is_acknowledged(&mut self) -> bool {
+        match self.inner.next().await {
+            Some(Ok(Message::Text(text))) => text.contains("connection_ack"),
+            _ => false,
+        }
+    }
+
     /// Reads on until the connection is closed, and gives code and reason.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
