@@ -3,10 +3,12 @@
 pub mod caller;
 pub mod client;
 pub mod connector;
+pub mod differential;
 pub mod front;
 pub mod gateway;
 pub mod graph;
 pub mod node;
+pub mod process;
 pub mod redis;
 pub mod socket;
 pub mod source;
