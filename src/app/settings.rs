@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::auth::settings::{Algorithm, AuthSettings, IssuerSettings};
 use crate::cache::quota::Quota;
 use crate::cache::redis::RedisTier;
@@ -10,12 +12,15 @@ use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::rate::Rate;
 use crate::config::section::auth as section;
+use crate::config::section::graphiql::LoginSection;
 use crate::config::size::Size;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
 use crate::http::document::automatic::Automatic;
 use crate::http::limit::{Allowance, Allowances};
-use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
+use crate::http::settings::{
+    Example, GraphiqlSettings, LoginSettings, ServerSettings, StreamSettings,
+};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
@@ -217,6 +222,7 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
             .token
             .as_ref()
             .map(|token| token.expose().to_owned()),
+        login: section.login.as_ref().map(login),
         examples: section
             .examples
             .iter()
@@ -224,6 +230,20 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
                 query: example.query.clone(),
                 variables: Some(example.variables.clone()),
             })
+            .collect(),
+    }
+}
+
+fn login(section: &LoginSection) -> LoginSettings {
+    let issuer = Url::parse(&section.issuer).map(|url| url.origin().ascii_serialization());
+    LoginSettings {
+        issuer: section.issuer.clone(),
+        client_id: section.client_id.clone(),
+        scope: section.scopes.join(" "),
+        parameters: section.parameters.clone(),
+        origins: issuer
+            .into_iter()
+            .chain(section.origins.iter().cloned())
             .collect(),
     }
 }
