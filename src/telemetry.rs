@@ -19,6 +19,10 @@ pub const STREAMS_ENDED: &str = "tributary_streams_ended_total";
 pub const VENDOR_CALLS: &str = "tributary_vendor_calls_total";
 /// Histogram of the time of one call to a vendor, by `source` and `operation`.
 pub const VENDOR_SECONDS: &str = "tributary_vendor_call_seconds";
+/// Histogram of the time a call to a vendor waited for its turn, by `source` and `operation`.
+pub const VENDOR_WAIT: &str = "tributary_vendor_wait_seconds";
+/// Gauge that is 1 while a source's limits are counted together with the other replicas, by `source`.
+pub const VENDOR_BUDGET_SHARED: &str = "tributary_vendor_budget_shared";
 /// Counter of cache look-ups, by `tier` and `state`.
 pub const CACHE_LOOKUPS: &str = "tributary_cache_lookups_total";
 /// Gauge that is 1 while Redis answers.
@@ -104,6 +108,11 @@ fn describe() {
     metrics::describe_histogram!(HTTP_SECONDS, "Seconds from a request to its answer.");
     metrics::describe_counter!(VENDOR_CALLS, "Calls to vendors, by outcome.");
     metrics::describe_histogram!(VENDOR_SECONDS, "Seconds of one call to a vendor.");
+    metrics::describe_histogram!(VENDOR_WAIT, "Seconds a call waited for its turn.");
+    metrics::describe_gauge!(
+        VENDOR_BUDGET_SHARED,
+        "1 while replicas keep a source's limits together, 0 while each keeps to its share."
+    );
     metrics::describe_counter!(
         CACHE_LOOKUPS,
         "Cache look-ups, by tier and by what was found."

@@ -52,6 +52,14 @@ pub struct Lease {
 /// limit its calls, how long a permit counts, and its grain.
 static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("permit.lua")));
 
+/// Lets a silence only become longer: a short word must not end a long one.
+static HOLD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then \
+         redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end",
+    )
+});
+
 impl RedisTier {
     /// Takes permits, as many of those wanted as all limits allow; nothing at all when Redis fails.
     pub async fn lease(&self, request: &LeaseRequest<'_>) -> Option<Lease> {
@@ -80,14 +88,10 @@ impl RedisTier {
     /// Lets nobody have permits of an owner for that long.
     pub async fn hold(&self, owner: &str, wait: Duration) {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut command = redis::cmd("SET");
-        command
-            .arg(self.budget_key(owner, "silence"))
-            .arg(1)
-            .arg("PX")
-            .arg(millis);
-        let work = |mut connection| async move { command.exec_async(&mut connection).await };
-        self.guarded(self.settings().write_timeout(), work).await;
+        let mut call = HOLD.key(self.budget_key(owner, "silence"));
+        call.arg(millis);
+        let work = |mut connection| async move { call.invoke_async(&mut connection).await };
+        let _: Option<()> = self.guarded(self.settings().write_timeout(), work).await;
     }
 
     /// The name of a key. The braces keep all keys of an owner on one node of a cluster.

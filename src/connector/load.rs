@@ -198,21 +198,24 @@ impl Connector {
     ) -> Result<Answer, CallFailure> {
         let mut call = self.render(op, asked)?;
         call.inner = u32::try_from(asked.keys.len()).unwrap_or(u32::MAX).max(1);
-        let url = call.url.clone();
-        let reply = self.client.send(call, terms.clone()).await?;
-        let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
-        let answer = self.read(op, reply, url);
-        // The status 429 speaks for itself; a code of the vendor's own is known here only.
-        if let Err(failure) = &answer
-            && failure.class == FailureClass::RateLimited
-            && !was_told
-        {
+        let mut may_repeat = call.safe;
+        loop {
+            let url = call.url.clone();
+            let reply = self.client.send(call.clone(), terms.clone()).await?;
+            let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+            let failure = match self.read(op, reply, url) {
+                Err(failure) if failure.class == FailureClass::RateLimited && !was_told => failure,
+                outcome => return outcome,
+            };
+            // The status 429 speaks for itself; a code of the vendor's own is known here only.
             let retry_after = failure.retry_after;
-            self.client
-                .report(Feedback::RateLimited { retry_after })
-                .await;
+            let feedback = Feedback::RateLimited { retry_after };
+            self.client.report(feedback).await;
+            if !may_repeat || !self.client.take_repetition() {
+                return Err(failure);
+            }
+            may_repeat = false;
         }
-        answer
     }
 
     fn map_of(&self, op: &Operation) -> Result<&RecordMap, CallFailure> {

@@ -134,7 +134,7 @@ pub(crate) fn arguments(
                 coerce::literal(catalog, &argument.ty, value)
                     .map_err(|misfit| misfit.under(&*argument.name))?,
             ),
-            None => argument.default.clone(),
+            None => coerce::default(catalog, argument)?,
         };
         if let Some(value) = value {
             coerced.insert(argument.name.clone(), value);

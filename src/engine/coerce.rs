@@ -237,7 +237,7 @@ fn object(
                 fit(catalog, &field.ty, value, form)
                     .map_err(|misfit| misfit.under(&*field.name))?,
             ),
-            None => field.default.clone(),
+            None => default(catalog, field)?,
         };
         match value {
             Some(value) => {
@@ -255,6 +255,15 @@ fn object(
         return Err(one_of_broken(name));
     }
     Ok(Value::Object(fitted))
+}
+
+/// The default of an argument or a field, which may leave out members that have defaults of their own.
+pub(crate) fn default(catalog: &Catalog, def: &InputDef) -> Result<Option<Value>, Misfit> {
+    let written = def.default.clone();
+    let fitted = written.map(|value| literal(catalog, &def.ty, value));
+    fitted
+        .transpose()
+        .map_err(|misfit| misfit.under(&*def.name))
 }
 
 fn missing(field: &InputDef) -> Misfit {

@@ -5,6 +5,7 @@ pub mod coerce;
 pub mod document;
 pub mod execute;
 pub mod guard;
+pub mod legible;
 pub mod plan;
 pub mod respond;
 pub mod reuse;
@@ -31,6 +32,7 @@ use crate::engine::coerce::Variables;
 use crate::engine::document::{Document, Documents, Numbers};
 use crate::engine::execute::Execution;
 use crate::engine::guard::DocumentLimits;
+use crate::engine::legible::legible;
 use crate::engine::plan::Plan;
 use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
@@ -245,7 +247,7 @@ impl Engine {
     /// Validates a document without variables: those are coerced for each request.
     async fn validate(&self, text: &str, document: &ExecutableDocument) -> Result<(), Refusal> {
         let mut prepared = async_graphql::Request::new(text).data(ValidateOnly);
-        prepared.set_parsed_query(document.clone());
+        prepared.set_parsed_query(legible(&self.resolver.catalog, document.clone()));
         // The library wants to know which operation to run, and stops before it runs it.
         if let DocumentOperations::Multiple(operations) = &document.operations {
             prepared.operation_name = operations.keys().next().map(ToString::to_string);

@@ -238,11 +238,22 @@ impl<'p> Writer<'p> {
         field: &'p PlannedField,
         value: &Value,
     ) -> Result<(), Nulled> {
+        // A list that the graph promises and that no source fills is empty.
+        if matches!(value, Value::Null) && field.list == Some(true) && field.non_null {
+            self.out.extend_from_slice(b"[]");
+            return Ok(());
+        }
+        self.item(planned, field, value)
+    }
+
+    /// Writes a value, or an item of a list.
+    fn item(
+        &mut self,
+        planned: &'p Planned,
+        field: &'p PlannedField,
+        value: &Value,
+    ) -> Result<(), Nulled> {
         match value {
-            Value::Null if field.list == Some(true) && field.non_null => {
-                self.out.extend_from_slice(b"[]");
-                Ok(())
-            }
             Value::Null => Err(Nulled),
             Value::List(items) => {
                 self.out.push(b'[');
@@ -252,7 +263,7 @@ impl<'p> Writer<'p> {
                     }
                     self.path.push(Step::Index(index));
                     let start = self.out.len();
-                    let written = self.value(planned, field, item);
+                    let written = self.item(planned, field, item);
                     let written = self.or_null(start, written, field.list == Some(true), planned);
                     self.path.pop();
                     written?;

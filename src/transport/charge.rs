@@ -57,6 +57,14 @@ impl Bill {
         known.amount = known.amount.saturating_add(charge.amount);
     }
 
+    /// What all of it comes to; of one currency only when it is of one source.
+    pub(crate) fn amount(&self) -> Decimal {
+        let charges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        charges.iter().fold(Decimal::ZERO, |sum, charge| {
+            sum.saturating_add(charge.amount)
+        })
+    }
+
     /// The charges so far: one for each operation of each source, in the order of their first calls.
     pub fn charges(&self) -> Vec<Charge> {
         self.0

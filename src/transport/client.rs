@@ -178,6 +178,11 @@ impl SourceClient {
         }
     }
 
+    /// Takes one of the source's repetitions, when there is one left, for a call that the connector wants to send again.
+    pub fn take_repetition(&self) -> bool {
+        self.settings.budget.retries > 0 && self.retries.withdraw()
+    }
+
     /// Charges for the records that a reply brought, when the vendor does.
     pub fn charge_resources(&self, operation: &Arc<str>, count: usize, bill: &Bill) {
         self.meter.charge_resources(operation, count, bill);
@@ -262,7 +267,11 @@ impl SourceClient {
             return Err(Failure::CircuitOpen { retry_after });
         }
         let token = self.token(terms.deadline).await?;
-        let permit = self.budget.enter(&call.operation, terms).await?;
+        let queued = Instant::now();
+        let permit = self.budget.enter(&call.operation, terms).await;
+        self.meter
+            .waited(&call.operation, queued.elapsed().as_secs_f64());
+        let permit = permit?;
         match self.breaker.try_pass(Instant::now()) {
             Ok(pass) => Ok((permit, token, pass)),
             Err(retry_after) => Err(Failure::CircuitOpen { retry_after }),

@@ -6,6 +6,7 @@ use metrics::{Gauge, counter, gauge, histogram};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::telemetry::VENDOR_WAIT;
 use crate::transport::charge::{Bill, Charge};
 use crate::transport::failure::Failure;
 use crate::transport::probe::number_at;
@@ -111,6 +112,12 @@ impl Meter {
         self.count(operation, outcome_name(outcome));
     }
 
+    /// Counts the time that a call waited for its turn.
+    pub(crate) fn waited(&self, operation: &Arc<str>, seconds: f64) {
+        histogram!(VENDOR_WAIT, "source" => self.source.clone(), "operation" => operation.clone())
+            .record(seconds);
+    }
+
     /// Counts a call that we refused to send.
     pub(crate) fn refuse(&self, operation: &Arc<str>) {
         self.count(operation, "refused");
@@ -123,10 +130,7 @@ impl Meter {
 
     /// What it comes to; nothing without a price.
     pub(crate) fn spent(&self) -> Decimal {
-        let charges = self.total.charges();
-        charges.iter().fold(Decimal::ZERO, |sum, charge| {
-            sum.saturating_add(charge.amount)
-        })
+        self.total.amount()
     }
 
     fn count(&self, operation: &Arc<str>, outcome: &'static str) {

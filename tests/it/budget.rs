@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tributary::cache::clock::Clock;
+use tributary::cache::permit::LeaseRequest;
 use tributary::cache::redis::RedisTier;
 use tributary::cache::settings::RedisSettings;
 use tributary::config::interpolate::Environment;
@@ -79,7 +80,10 @@ async fn ten_a_second_stay_ten_under_a_hundred_callers_and_nobody_waits_past_the
         assert!(took < within + Duration::from_secs(1), "{took:?}");
     }
     assert_eq!(vendor.requests().len(), served);
-    assert_eq!(served, 20, "the second window opens within the deadline");
+    assert!(
+        (11..=20).contains(&served),
+        "{served}: the second window opens within the deadline, the third does not"
+    );
     check_sliding_second(&vendor, 10);
 }
 
@@ -333,13 +337,18 @@ async fn those_who_wait_already_are_dismissed_when_the_vendor_wants_silence() {
     assert!(begun.elapsed() < Duration::from_secs(9));
 }
 
-fn replica(vendor: &Vendor, redis: &RedisServer, budget: &str) -> SourceClient {
-    let settings = RedisSettings {
+fn shared(redis: &RedisServer) -> RedisSettings {
+    RedisSettings {
         url: Some(redis.url()),
         timeout_ms: 2_000,
         ..RedisSettings::default()
-    };
-    let tier = RedisTier::new(&settings, Clock::system()).unwrap().unwrap();
+    }
+}
+
+fn replica(vendor: &Vendor, redis: &RedisServer, budget: &str) -> SourceClient {
+    let tier = RedisTier::new(&shared(redis), Clock::system())
+        .unwrap()
+        .unwrap();
     let mut client = client(budgeted(vendor, budget));
     client.share_budget(Arc::new(tier));
     client
@@ -417,6 +426,23 @@ async fn what_one_replica_hears_the_others_heed() {
         "{outcome:?}"
     );
     assert_eq!(vendor.requests().len(), 1);
+    // A short word does not end a long silence.
+    let redis = RedisTier::new(&shared(&redis), Clock::system())
+        .unwrap()
+        .unwrap();
+    redis.hold("helpdesk", Duration::from_millis(1)).await;
+    let limits = [];
+    let request = LeaseRequest {
+        owner: "helpdesk",
+        replica: "third",
+        count: 1,
+        limits: &limits,
+    };
+    let lease = redis.lease(&request).await.unwrap();
+    assert!(
+        lease.granted == 0 && lease.wait > Duration::from_secs(60),
+        "{lease:?}"
+    );
 }
 
 #[tokio::test]
@@ -559,6 +585,27 @@ async fn the_vendors_code_in_a_body_holds_the_source_and_records_cost() {
         assert_eq!(failure.class, FailureClass::RateLimited);
     }
     assert_eq!(vendor.requests().len(), 2, "the third was not sent");
+}
+
+#[tokio::test]
+async fn a_call_refused_by_a_code_in_the_body_waits_and_is_sent_once_more() {
+    let refusal = Answer::json(r#"{"ok": false, "code": "SLOW_DOWN"}"#);
+    let answers = [refusal.clone(), Answer::json(r#"{"orders": []}"#)];
+    let vendor = Vendor::queue(answers).await;
+    let text = FILE
+        .replace("URL", &vendor.url())
+        .replace("retries: 0", "retries: 1");
+    let patient = source(&text, &nothing());
+    load(&patient, ("Order", "get"), &["1"]).await.unwrap();
+    assert_eq!(vendor.requests().len(), 2);
+
+    let vendor = Vendor::queue([refusal]).await;
+    let text = FILE
+        .replace("URL", &vendor.url())
+        .replace("retries: 0", "retries: 1");
+    let failure = load(&source(&text, &nothing()), ("Order", "get"), &["1"]).await;
+    assert_eq!(failure.unwrap_err().class, FailureClass::RateLimited);
+    assert_eq!(vendor.requests().len(), 2);
 }
 
 #[tokio::test]

@@ -53,11 +53,20 @@ async fn a_lost_redis_makes_nothing_wrong() {
         config,
         ..Setup::default()
     }
+    .edit("shop", |text| {
+        text.replace("concurrency: 8,", "concurrency: 8, rate: 600/min,")
+    })
     .start()
     .await;
+    assert!(!gateway.get("/health/ready").await.contains("budgets"));
     drop(redis);
     let data = gateway.data(VIEW).await;
     assert_eq!(data["customerByIdentifier"]["displayName"], "Ana Silva");
+    let ready = gateway.get("/health/ready").await;
+    assert!(
+        ready.contains("keeps to its share of the vendors' limits"),
+        "{ready}"
+    );
     gateway.stop().await;
 }
 

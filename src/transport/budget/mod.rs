@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cache::redis::RedisTier;
 use crate::config::rate::Rate;
+use crate::telemetry::VENDOR_BUDGET_SHARED;
 use crate::transport::budget::ledger::Ledger;
 use crate::transport::budget::quota::Quota;
 use crate::transport::budget::state::{Group, Marks, Place, Sharing, State};
@@ -190,7 +191,7 @@ impl Budget {
 
     /// Keeps calls back because the vendor asked for it, here and in the other replicas.
     pub(crate) async fn hold(&self, wait: Duration) {
-        let now = Instant::now();
+        let (now, wait) = (Instant::now(), wait.min(told::HOLD_MAX));
         self.0.lock().told.hold(now, wait);
         self.0.dismiss(now);
         if let Some(ledger) = &self.0.ledger {
@@ -305,7 +306,7 @@ impl Shared {
         }
         let is_shared = state.sharing == Sharing::Shared;
         drop(state);
-        gauge!("tributary_vendor_budget_shared", "source" => self.source.clone())
+        gauge!(VENDOR_BUDGET_SHARED, "source" => self.source.clone())
             .set(f64::from(u8::from(is_shared)));
     }
 }

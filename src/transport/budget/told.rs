@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::transport::feedback::Word;
 
 /// How long a vendor's word is believed at most.
-const HOLD_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3600);
 /// How long a source is left alone after a first refusal that names no time; doubled with each further one.
 const STRIKE_FIRST: Duration = Duration::from_millis(100);
 /// How long it is left alone at most after such refusals.

@@ -189,6 +189,38 @@ mod tests {
         assert!(now < start + Duration::from_secs(10), "{:?}", now - start);
     }
 
+    proptest::proptest! {
+        /// However long calls travel, within the slack, and however long the vendor thinks.
+        #[test]
+        fn no_more_calls_than_the_rate_arrive_in_any_window(
+            calls in proptest::collection::vec((0..60u64, 0..250u64, 0..900u64), 1..60),
+        ) {
+            let (mut window, start) = window("5/s");
+            let mut now = start;
+            let (mut arrivals, mut answers) = (Vec::new(), Vec::new());
+            for (idle, travel, thinks) in calls {
+                now += Duration::from_millis(idle);
+                now = window.earliest(now, 0, 1).max(now);
+                // Those that answered meanwhile count from then on.
+                answers.retain(|(at, grain)| {
+                    if *at <= now && *at < window.end(*grain) - Duration::from_secs(1) {
+                        window.unmark(*grain);
+                        window.mark(*at);
+                    }
+                    *at > now
+                });
+                let grain = window.mark(window.latest_arrival(now));
+                let arrival = now + Duration::from_millis(travel);
+                arrivals.push(arrival);
+                answers.push((arrival + Duration::from_millis(thinks), grain));
+            }
+            arrivals.sort();
+            for (first, sixth) in arrivals.iter().zip(arrivals.iter().skip(5)) {
+                proptest::prop_assert!(*sixth - *first >= Duration::from_secs(1));
+            }
+        }
+    }
+
     #[track_caller]
     fn check_waits(ahead: u64, seconds: u64) {
         let (mut window, now) = window("3/min");

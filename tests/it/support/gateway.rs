@@ -130,6 +130,13 @@ impl Running {
         answer.text().await.unwrap()
     }
 
+    /// What a path of the gateway says.
+    pub async fn get(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.address);
+        let answer = self.client.get(url).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// The data of an answer that must have no errors.
     pub async fn data(&self, query: &str) -> Value {
         let answer = self.ask(query).await;

@@ -2,10 +2,12 @@
 
 pub mod client;
 pub mod connector;
+pub mod differential;
 pub mod front;
 pub mod gateway;
 pub mod graph;
 pub mod node;
+pub mod process;
 pub mod redis;
 pub mod socket;
 pub mod source;
