@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, IssuerSettings};
 use crate::cache::quota::Quota;
 use crate::cache::redis::RedisTier;
@@ -10,6 +12,7 @@ use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::rate::Rate;
 use crate::config::section::auth as section;
+use crate::config::section::graphiql::LoginSection;
 use crate::config::section::server::ClientAuth;
 use crate::config::size::Size;
 use crate::connector::Connector;
@@ -17,7 +20,9 @@ use crate::engine::guard::DocumentLimits;
 use crate::http::document::automatic::Automatic;
 use crate::http::limit::{Allowance, Allowances};
 use crate::http::serve::Security;
-use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
+use crate::http::settings::{
+    Example, GraphiqlSettings, LoginSettings, ServerSettings, StreamSettings,
+};
 use crate::http::tls::{Forwarding, TlsError, TlsFiles, acceptor};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
@@ -239,6 +244,7 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
             .token
             .as_ref()
             .map(|token| token.expose().to_owned()),
+        login: section.login.as_ref().map(login),
         examples: section
             .examples
             .iter()
@@ -246,6 +252,20 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
                 query: example.query.clone(),
                 variables: Some(example.variables.clone()),
             })
+            .collect(),
+    }
+}
+
+fn login(section: &LoginSection) -> LoginSettings {
+    let issuer = Url::parse(&section.issuer).map(|url| url.origin().ascii_serialization());
+    LoginSettings {
+        issuer: section.issuer.clone(),
+        client_id: section.client_id.clone(),
+        scope: section.scopes.join(" "),
+        parameters: section.parameters.clone(),
+        origins: issuer
+            .into_iter()
+            .chain(section.origins.iter().cloned())
             .collect(),
     }
 }

@@ -274,7 +274,8 @@ impl IssuerSection {
     }
 }
 
-fn is_safe_url(text: &str) -> bool {
+/// Whether a text is an https URL without credentials, or an http one of this machine.
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
     };
