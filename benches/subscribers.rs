@@ -33,7 +33,7 @@ use tributary::engine::{Answer, Request};
 use tributary::http::document::Documents;
 use tributary::http::health::Readiness;
 use tributary::http::limit::meter::Meter;
-use tributary::http::settings::{GraphiqlSettings, ServerSettings};
+use tributary::http::settings::{GraphiqlSettings, ServerSettings, StreamSettings};
 use tributary::http::{CallerCheck, Desk, GraphqlService, Services, routes, serve};
 use tributary::{app, telemetry};
 
@@ -59,9 +59,15 @@ fn main() {
 }
 
 async fn measure(count: usize) {
-    let mut settings = ServerSettings::default();
-    settings.connections_max = count + WARM_UP + 1;
-    settings.streams.connections_max = count + WARM_UP + 1;
+    let connections_max = count + WARM_UP + 1;
+    let settings = ServerSettings {
+        connections_max,
+        streams: StreamSettings {
+            connections_max,
+            ..StreamSettings::default()
+        },
+        ..ServerSettings::default()
+    };
     let services = Services {
         engine: Arc::new(Silent),
         auth: Arc::new(Anybody),
