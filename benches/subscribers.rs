@@ -24,8 +24,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tributary::auth::AuthError;
 use tributary::auth::caller::Caller;
+use tributary::auth::{AuthError, Proofs};
 use tributary::cache::clock::Clock;
 use tributary::config::Config;
 use tributary::engine::stream::Events;
@@ -87,7 +87,13 @@ async fn measure(count: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve::serve(listener, routes, settings, stop.clone()));
+    let server = tokio::spawn(serve::serve(
+        listener,
+        routes,
+        settings,
+        serve::Security::default(),
+        stop.clone(),
+    ));
     let figures = tokio::task::spawn_blocking(move || {
         let mut clients = Clients::start(address);
         clients.open(WARM_UP);
@@ -230,10 +236,7 @@ impl GraphqlService for Silent {
 struct Anybody;
 
 impl CallerCheck for Anybody {
-    fn authenticate<'a>(
-        &'a self,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
+    fn authenticate<'a>(&'a self, _: Proofs<'a>) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
         Box::pin(async {
             Ok(Arc::new(Caller {
                 issuer: "https://issuer.example".to_owned(),
@@ -241,6 +244,7 @@ impl CallerCheck for Anybody {
                 tenant: None,
                 scopes: BTreeSet::from(["customer:read".to_owned()]),
                 roles: BTreeSet::new(),
+                claims: serde_json::Map::new(),
                 expires_at: Utc::now() + TimeDelta::hours(1),
             }))
         })
