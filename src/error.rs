@@ -69,8 +69,34 @@ codes! {
     PayloadTooLarge = ("PAYLOAD_TOO_LARGE", 413, false, Caller),
     /// No token was sent.
     Unauthenticated = ("UNAUTHENTICATED", 401, false, Caller),
-    /// The token is malformed, expired, wrongly signed, or of a wrong issuer or audience.
+    /// The token does not hold: a claim that must be there is absent or has a wrong form.
     InvalidToken = ("INVALID_TOKEN", 401, false, Caller),
+    /// The bearer is not a signed JSON Web Token of this gateway's kind: its parts, its JSON or its size are wrong.
+    TokenMalformed = ("TOKEN_MALFORMED", 401, false, Caller),
+    /// The token's `typ` is not one that its issuer may use here.
+    TokenTypeRefused = ("TOKEN_TYPE_REFUSED", 401, false, Caller),
+    /// The token's header names critical parameters, and the gateway understands none.
+    TokenCritical = ("TOKEN_CRITICAL", 401, false, Caller),
+    /// The token's signature algorithm is not one that its issuer may use here; `none` never is.
+    TokenAlgorithmRefused = ("TOKEN_ALGORITHM_REFUSED", 401, false, Caller),
+    /// The token is signed with a key that its issuer does not offer.
+    TokenKeyUnknown = ("TOKEN_KEY_UNKNOWN", 401, false, Caller),
+    /// The token's signature does not match.
+    TokenForged = ("TOKEN_FORGED", 401, false, Caller),
+    /// The token's issuer is not accepted here, or the token names none.
+    TokenIssuerRefused = ("TOKEN_ISSUER_REFUSED", 401, false, Caller),
+    /// The token is meant for another audience, or names none.
+    TokenAudienceRefused = ("TOKEN_AUDIENCE_REFUSED", 401, false, Caller),
+    /// The token has expired, or never ends.
+    TokenExpired = ("TOKEN_EXPIRED", 401, false, Caller),
+    /// The token is not valid yet.
+    TokenNotYetValid = ("TOKEN_NOT_YET_VALID", 401, true, Caller),
+    /// The API key is not one of this gateway's.
+    ApiKeyInvalid = ("API_KEY_INVALID", 401, false, Caller),
+    /// The API key has expired or was revoked.
+    ApiKeyEnded = ("API_KEY_ENDED", 401, false, Caller),
+    /// The client certificate stands for no caller.
+    CertificateUnknown = ("CERTIFICATE_UNKNOWN", 401, false, Caller),
     /// The token is valid and lacks a scope that the field needs.
     Forbidden = ("FORBIDDEN", 403, false, Caller),
     /// The document is not valid GraphQL syntax.

@@ -9,6 +9,7 @@ use crate::config::interpolate::Environment;
 use crate::connector::Connector;
 use crate::connector::check::{Text, check, check_keys};
 use crate::http::document::manifest;
+use crate::resolve::policy::Policy;
 use crate::schema::Catalog;
 use crate::schema::load::{SchemaProblem, SchemaText, load as load_schema};
 use crate::transport::retry::Surroundings;
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub catalog: Catalog,
     /// The sources.
     pub connectors: Vec<Connector>,
+    /// Who sees which records, and what of them.
+    pub policy: Policy,
     /// Trusted documents by id.
     pub documents: Vec<(String, String)>,
 }
@@ -65,12 +68,25 @@ pub fn assemble(
 ) -> Option<Loaded> {
     let catalog = catalog(&config.schema.extensions, diagnostics)?;
     let connectors = connectors(texts, &catalog, environment, diagnostics);
+    let policy = policy(&config, &catalog, diagnostics);
     let documents = documents(&config.documents.trusted, diagnostics);
     Some(Loaded {
         documents,
         config,
         catalog,
         connectors,
+        policy,
+    })
+}
+
+/// Holds the rules and masks against the graph.
+fn policy(config: &Config, catalog: &Catalog, diagnostics: &mut Diagnostics) -> Policy {
+    Policy::compile(catalog, &config.policy).unwrap_or_else(|problems| {
+        let file: Arc<str> = "tributary.yaml".into();
+        for problem in problems {
+            diagnostics.push(Diagnostic::error("policy", &file, Place::START, problem));
+        }
+        Policy::of_scopes(catalog)
     })
 }
 

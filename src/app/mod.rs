@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::load::Loaded;
 use crate::auth::Authenticator;
+use crate::auth::key_watch::KeyWatch;
 use crate::auth::remote::key_set_client;
+use crate::auth::shared_keys::SharedKeys;
 use crate::cache::Cache;
 use crate::cache::clock::Clock;
 use crate::cache::redis::{RedisStatus, RedisTier};
@@ -21,6 +23,7 @@ use crate::fetch::Fetch;
 use crate::http::document::Documents;
 use crate::http::health::{Check, Readiness};
 use crate::http::limit::meter::Meter;
+use crate::http::serve::Security;
 use crate::http::settings::ServerSettings;
 use crate::http::{Desk, Routes, Services, routes, serve};
 use crate::resolve::Resolver;
@@ -42,6 +45,15 @@ pub enum AppError {
     /// The Redis address is no address.
     #[error("the Redis address can't be used")]
     Redis(#[source] crate::cache::redis::RedisAddressError),
+    /// The file of API keys can't be used.
+    #[error("the API keys can't be used")]
+    Keys(#[source] crate::auth::key_file::KeyFileError),
+    /// The Redis address is no address for API keys.
+    #[error("the API keys can't be shared")]
+    SharedKeys(#[source] crate::auth::shared_keys::SharedKeysError),
+    /// TLS of the listener can't be set up.
+    #[error("TLS can't be set up")]
+    Tls(#[source] crate::http::tls::TlsError),
     /// The metrics recorder could not be installed.
     #[error("metrics can't be recorded")]
     Telemetry(#[source] TelemetryError),
@@ -54,6 +66,8 @@ pub struct Gateway {
     engine: Arc<Engine>,
     fetch: Arc<Fetch>,
     metrics: Metrics,
+    keys: KeyWatch,
+    security: Security,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -74,13 +88,13 @@ impl Gateway {
             config,
             catalog,
             connectors,
+            policy,
             documents,
         } = loaded;
         let clock = Clock::system();
         let cache_settings = settings::cache(&config);
-        let redis =
-            RedisTier::new(&cache_settings.redis, clock.clone()).map_err(AppError::Redis)?;
-        let redis = redis.map(Arc::new);
+        let redis = RedisTier::new(&cache_settings.redis, clock.clone());
+        let redis = redis.map_err(AppError::Redis)?.map(Arc::new);
         let desk = desk(&config, documents, redis.clone(), clock.clone());
         let order = settings::identity(&config, &connectors);
         let mut connectors = connectors;
@@ -96,13 +110,13 @@ impl Gateway {
             fields: Arc::new(OfSources),
             order,
             page_size_max: usize::try_from(config.limits.page_size_max).unwrap_or(100),
+            policy,
+            is_audited: config.log.audit,
         });
         let limits = settings::document_limits(&config);
         let engine = Arc::new(Engine::new(resolver, limits, config.limits.deadline.0)?);
-        let client = key_set_client().map_err(AppError::KeySetClient)?;
-        let now = Arc::new(chrono::Utc::now);
-        let auth =
-            Authenticator::new(settings::auth(&config), &client, now).map_err(AppError::Auth)?;
+        let auth = authenticator(&config)?;
+        let keys = watch_keys(&config, &auth)?;
         let metrics = crate::telemetry::install().map_err(AppError::Telemetry)?;
         let server = settings::server(&config);
         let services = Services {
@@ -119,6 +133,8 @@ impl Gateway {
             engine,
             fetch,
             metrics,
+            keys,
+            security: settings::security(&config).map_err(AppError::Tls)?,
         })
     }
 
@@ -140,10 +156,33 @@ impl Gateway {
     /// Serves until `shutdown`, then finishes what is in flight.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
         let upkeep = tokio::spawn(self.metrics.keep_up(shutdown.clone()));
-        serve::serve(listener, self.routes, self.server, shutdown).await;
+        let keys = tokio::spawn(self.keys.run(shutdown.clone()));
+        serve::serve(listener, self.routes, self.server, self.security, shutdown).await;
         self.fetch.close().await;
         upkeep.abort();
+        keys.abort();
     }
+}
+
+fn authenticator(config: &Config) -> Result<Authenticator, AppError> {
+    let client = key_set_client().map_err(AppError::KeySetClient)?;
+    let now = Arc::new(chrono::Utc::now);
+    Authenticator::new(settings::auth(config), &client, now).map_err(AppError::Auth)
+}
+
+/// Reads the API keys, and prepares to follow their changes.
+fn watch_keys(config: &Config, auth: &Authenticator) -> Result<KeyWatch, AppError> {
+    let file = config.auth.keys_file.clone();
+    let shared = match (&config.redis.url, &file) {
+        // Without a file no keys are in use, and nothing is asked of Redis.
+        (Some(url), Some(_)) => {
+            Some(SharedKeys::new(url, &config.redis.prefix).map_err(AppError::SharedKeys)?)
+        }
+        _ => None,
+    };
+    let mut keys = KeyWatch::new(auth.keys().clone(), file, shared);
+    keys.read_file().map_err(AppError::Keys)?;
+    Ok(keys)
 }
 
 fn desk(

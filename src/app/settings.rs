@@ -3,19 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::settings::{Algorithm, AuthSettings, IssuerSettings};
+use url::Url;
+
+use crate::auth::settings::{Algorithm, AuthSettings, CertificateSettings, IssuerSettings};
 use crate::cache::quota::Quota;
 use crate::cache::redis::RedisTier;
 use crate::cache::settings::{CacheSettings, RedisSettings};
 use crate::config::Config;
 use crate::config::rate::Rate;
 use crate::config::section::auth as section;
+use crate::config::section::graphiql::LoginSection;
+use crate::config::section::server::ClientAuth;
 use crate::config::size::Size;
 use crate::connector::Connector;
 use crate::engine::guard::DocumentLimits;
 use crate::http::document::automatic::Automatic;
 use crate::http::limit::{Allowance, Allowances};
-use crate::http::settings::{Example, GraphiqlSettings, ServerSettings, StreamSettings};
+use crate::http::serve::Security;
+use crate::http::settings::{
+    Example, GraphiqlSettings, LoginSettings, ServerSettings, StreamSettings,
+};
+use crate::http::tls::{Forwarding, TlsError, TlsFiles, acceptor};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
@@ -150,6 +158,25 @@ pub fn server(config: &Config) -> ServerSettings {
     }
 }
 
+/// TLS of the listener, and the proxies that are believed; reads the files of certificates and keys.
+pub fn security(config: &Config) -> Result<Security, TlsError> {
+    let server = &config.server;
+    let files = server.tls.as_ref().map(|tls| TlsFiles {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_authorities: tls.client_ca.clone(),
+        is_client_required: tls.client_auth == ClientAuth::Required,
+    });
+    let forwarded = &server.forwarded_certificates;
+    Ok(Security {
+        tls: files.as_ref().map(acceptor).transpose()?,
+        forwarding: (!forwarded.peers.is_empty()).then(|| Forwarding {
+            header: forwarded.header.clone(),
+            peers: forwarded.peers.clone(),
+        }),
+    })
+}
+
 fn streams(config: &Config) -> StreamSettings {
     let streams = &config.streams;
     StreamSettings {
@@ -217,6 +244,7 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
             .token
             .as_ref()
             .map(|token| token.expose().to_owned()),
+        login: section.login.as_ref().map(login),
         examples: section
             .examples
             .iter()
@@ -228,11 +256,26 @@ pub fn graphiql(config: &Config) -> GraphiqlSettings {
     }
 }
 
+fn login(section: &LoginSection) -> LoginSettings {
+    let issuer = Url::parse(&section.issuer).map(|url| url.origin().ascii_serialization());
+    LoginSettings {
+        issuer: section.issuer.clone(),
+        client_id: section.client_id.clone(),
+        scope: section.scopes.join(" "),
+        parameters: section.parameters.clone(),
+        origins: issuer
+            .into_iter()
+            .chain(section.origins.iter().cloned())
+            .collect(),
+    }
+}
+
 /// The issuers' settings.
 pub fn auth(config: &Config) -> AuthSettings {
     AuthSettings {
         issuers: config.auth.issuers.iter().map(issuer).collect(),
         roles: config.auth.roles.clone(),
+        certificates: config.auth.certificates.iter().map(certificate).collect(),
         leeway_seconds: seconds(config.auth.leeway.0),
         ..AuthSettings::default()
     }
@@ -247,7 +290,28 @@ fn issuer(section: &section::IssuerSection) -> IssuerSettings {
         public_key_file: section.public_key_file.clone(),
         jwks_file: section.jwks_file.clone(),
         jwks_url: section.jwks_url.clone(),
+        discovery: section.discovery,
+        types: section.types.clone(),
+        roles_claim: section.roles_claim.clone(),
+        role_values: section.role_values.clone(),
+        default_roles: section.default_roles.clone(),
+        tenant_claim: section.tenant_claim.clone(),
         ..IssuerSettings::default()
+    }
+}
+
+fn certificate(section: &section::CertificateSection) -> CertificateSettings {
+    CertificateSettings {
+        name: section.name.clone(),
+        common_name: section.common_name.clone(),
+        dns: section.dns.clone(),
+        uri: section.uri.clone(),
+        email: section.email.clone(),
+        fingerprint: section.fingerprint.clone(),
+        tenant: section.tenant.clone(),
+        roles: section.roles.clone(),
+        scopes: section.scopes.clone(),
+        claims: section.claims.clone(),
     }
 }
 
@@ -273,6 +337,11 @@ pub fn log(config: &Config) -> crate::telemetry::LogSettings {
             Section::Text => LogFormat::Text,
             Section::Json => LogFormat::Json,
         },
-        filter: config.log.filter.clone(),
+        // What is to be told is told, however quiet the rest shall be.
+        filter: if config.log.audit {
+            format!("{},tributary::audit=info", config.log.filter)
+        } else {
+            config.log.filter.clone()
+        },
     }
 }

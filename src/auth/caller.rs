@@ -3,20 +3,23 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 /// Who asks, and what the proof allows.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Issuer of the token; a subject is unique within its issuer only.
+    /// Who vouches for the caller: the issuer of a token, or this gateway for keys and certificates.
     pub issuer: String,
-    /// Subject of the token.
+    /// Whom the proof names; a subject is unique within its issuer only.
     pub subject: String,
-    /// Tenant of the token, when it names one.
+    /// Tenant of the caller, when the proof names one.
     pub tenant: Option<String>,
-    /// Scopes of the token together with those its roles bundle.
+    /// Scopes of the proof together with those its roles bundle.
     pub scopes: BTreeSet<String>,
-    /// Roles of the token.
+    /// Roles of the caller.
     pub roles: BTreeSet<String>,
+    /// Everything that the proof claims, for the rules on records; bounded by the size of a proof.
+    pub claims: Map<String, Value>,
     /// When the proof ends.
     pub expires_at: DateTime<Utc>,
 }

@@ -1,6 +1,6 @@
 //! From verified claims to a caller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -8,46 +8,85 @@ use serde_json::{Map, Value};
 use crate::auth::AuthError;
 use crate::auth::caller::Caller;
 use crate::auth::settings::{AuthSettings, IssuerSettings};
+use crate::error::Code;
 
 type Claims = Map<String, Value>;
 
 /// Checks `aud`, `exp`, `nbf` and `sub`, and reads tenant, roles and scopes.
 pub fn to_caller(
-    claims: &Claims,
+    claims: Claims,
     settings: &AuthSettings,
     issuer: &IssuerSettings,
     now: DateTime<Utc>,
 ) -> Result<Caller, AuthError> {
-    check_audience(claims, &issuer.audiences)?;
+    check_audience(&claims, &issuer.audiences)?;
     let leeway = leeway(settings);
-    let expires_at =
-        time(claims, "exp")?.ok_or_else(|| AuthError::invalid("the token has no `exp`"))?;
+    let expires_at = time(&claims, "exp")?
+        .ok_or_else(|| AuthError::new(Code::TokenExpired, "the token has no `exp`"))?;
     if has_expired(expires_at, leeway, now) {
-        return Err(AuthError::invalid(EXPIRED));
+        return Err(AuthError::new(Code::TokenExpired, EXPIRED));
     }
-    if time(claims, "nbf")?.is_some_and(|start| start - leeway > now) {
-        return Err(AuthError::invalid("the token is not valid yet"));
+    if time(&claims, "nbf")?.is_some_and(|start| start - leeway > now) {
+        return Err(AuthError::new(
+            Code::TokenNotYetValid,
+            "the token is not valid yet",
+        ));
+    }
+    if time(&claims, "iat")?.is_some_and(|issued| issued - leeway > now) {
+        return Err(AuthError::new(
+            Code::TokenNotYetValid,
+            "the token says that it was issued in the future",
+        ));
     }
     let subject = text(claims.get("sub"), "sub")?
         .filter(|subject| !subject.is_empty())
-        .ok_or_else(|| AuthError::invalid("the token has no `sub`"))?;
-    let tenant = text(at(claims, &settings.tenant_claim), "tenant")?;
-    let roles = words(at(claims, &settings.roles_claim), "roles", false)?;
+        .ok_or_else(|| AuthError::invalid("the token has no `sub`"))?
+        .to_owned();
+    let tenant = text(at(&claims, &issuer.tenant_claim), "tenant")?.map(str::to_owned);
+    let roles = roles(&claims, issuer)?;
     let mut scopes = BTreeSet::new();
     for name in ["scope", "scp", "scopes"] {
         scopes.extend(words(claims.get(name), name, true)?);
     }
-    for role in &roles {
-        scopes.extend(settings.roles.get(role).into_iter().flatten().cloned());
-    }
+    add_scopes(&mut scopes, &roles, &settings.roles);
     Ok(Caller {
         issuer: issuer.issuer.clone(),
-        subject: subject.to_owned(),
-        tenant: tenant.map(str::to_owned),
+        subject,
+        tenant,
         scopes,
         roles,
+        claims,
         expires_at,
     })
+}
+
+/// Adds the scopes that roles bundle.
+pub fn add_scopes(
+    scopes: &mut BTreeSet<String>,
+    roles: &BTreeSet<String>,
+    bundles: &BTreeMap<String, Vec<String>>,
+) {
+    for role in roles {
+        scopes.extend(bundles.get(role).into_iter().flatten().cloned());
+    }
+}
+
+/// The roles that the claim's values stand for; the issuer's own table goes first, and with one a value that it does not
+/// have is no role, so that a group of the directory can't happen to be called like a role.
+fn roles(claims: &Claims, issuer: &IssuerSettings) -> Result<BTreeSet<String>, AuthError> {
+    let values = words(at(claims, &issuer.roles_claim), "roles", false)?;
+    let mut roles: BTreeSet<String> = if issuer.role_values.is_empty() {
+        values
+    } else {
+        values
+            .iter()
+            .filter_map(|value| issuer.role_values.get(value).cloned())
+            .collect()
+    };
+    if roles.is_empty() {
+        roles.extend(issuer.default_roles.iter().cloned());
+    }
+    Ok(roles)
 }
 
 /// What the owner of an expired token is told.
@@ -69,22 +108,21 @@ pub fn has_expired(expires_at: DateTime<Utc>, leeway: TimeDelta, now: DateTime<U
 }
 
 fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), AuthError> {
+    let refuse = |message: &str| Err(AuthError::new(Code::TokenAudienceRefused, message));
     let is_accepted = |value: &Value| {
         value
             .as_str()
             .is_some_and(|name| accepted.iter().any(|one| one == name))
     };
     let matches = match claims.get("aud") {
-        None | Some(Value::Null) => return Err(AuthError::invalid("the token has no `aud`")),
+        None | Some(Value::Null) => return refuse("the token has no `aud`"),
         Some(Value::Array(values)) => values.iter().any(is_accepted),
         Some(value) => is_accepted(value),
     };
     if matches {
         Ok(())
     } else {
-        Err(AuthError::invalid(
-            "the token's audience is not accepted here",
-        ))
+        refuse("the token's audience is not accepted here")
     }
 }
 

@@ -171,13 +171,32 @@ fn rsa_algorithms(key: &DecodingKey) -> Option<Vec<Algorithm>> {
         return None;
     };
     let modulus_bytes = n.iter().skip_while(|byte| **byte == 0).count();
-    (modulus_bytes >= RSA_MODULUS_BYTES_MIN).then(|| {
+    (modulus_bytes >= RSA_MODULUS_BYTES_MIN && !is_guessable(n)).then(|| {
         vec![
             Algorithm::RS256,
             Algorithm::RS384,
             Algorithm::RS512,
             Algorithm::PS256,
         ]
+    })
+}
+
+/// Whether the modulus has the mark of CVE-2017-15361 (ROCA): generators in some smart cards made primes that are powers of
+/// 65537 modulo all small primes, and such a key can be factored. A sound key bears the mark once in 2^27 times.
+fn is_guessable(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.iter().all(|prime| {
+        let rest = modulus
+            .iter()
+            .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..*prime).any(|_| {
+            power = power * 65_537 % prime;
+            power == rest
+        })
     })
 }
 

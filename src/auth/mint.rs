@@ -80,14 +80,14 @@ pub fn mint(
     claim("iat", now.timestamp().into());
     claim("exp", end.timestamp().into());
     if let Some(tenant) = &order.tenant {
-        claim(&settings.tenant_claim, tenant.clone().into());
+        claim(&issuer.tenant_claim, tenant.clone().into());
     }
     if !order.scopes.is_empty() {
         claim("scope", order.scopes.join(" ").into());
     }
     if !order.roles.is_empty() {
         // A dotted name is written as one name, which the reader looks for first.
-        claim(&settings.roles_claim, order.roles.clone().into());
+        claim(&issuer.roles_claim, order.roles.clone().into());
     }
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(MintError::Sign)

@@ -1,28 +1,33 @@
-//! Who calls us: verifies bearer tokens and says what their holder may see.
+//! Who calls us: verifies tokens, API keys and client certificates, and says who their holder is.
 
+pub mod api_key;
 pub mod caller;
+pub mod certificate;
 pub mod claim;
+mod issuer;
 pub mod key;
+pub mod key_book;
+pub mod key_file;
+pub mod key_watch;
 pub mod mint;
 pub mod remote;
 pub mod scope;
 pub mod settings;
+pub mod shared_keys;
 pub mod token;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
 use caller::Caller;
-use key::{Found, KeyError, KeySet};
-use remote::{Pace, RemoteKeys};
-use settings::{AuthSettings, IssuerSettings};
+use issuer::Issuer;
+use key::KeyError;
+use key_book::KeyBook;
+use settings::AuthSettings;
 use token::Unverified;
 
 use crate::error::Code;
@@ -37,18 +42,24 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct AuthError {
-    /// `Unauthenticated` when no proof was sent, `InvalidToken` when it does not hold, `Internal` when it cannot be checked now.
+    /// `Unauthenticated` when no proof was sent, another code with the status 401 when it does not hold, `Internal` when it
+    /// cannot be checked now.
     pub code: Code,
     /// What is wrong with the proof, without repeating any of it.
     pub message: String,
 }
 
 impl AuthError {
-    fn invalid(message: impl Into<String>) -> Self {
+    /// A refusal with that code and message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            code: Code::InvalidToken,
+            code,
             message: message.into(),
         }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidToken, message)
     }
 }
 
@@ -56,8 +67,10 @@ impl AuthError {
 pub fn challenge(error: &AuthError) -> String {
     let realm = "Bearer realm=\"tributary\"";
     let name = match error.code {
-        Code::InvalidToken => "invalid_token",
         Code::Forbidden => "insufficient_scope",
+        // Section 3.1: a request without any proof is told the scheme and nothing else.
+        Code::Unauthenticated | Code::CertificateUnknown => return realm.to_owned(),
+        code if code.http_status() == 401 => "invalid_token",
         _ => return realm.to_owned(),
     };
     let is_plain = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
@@ -98,18 +111,6 @@ pub enum BuildError {
     },
 }
 
-#[derive(Debug)]
-enum Keys {
-    Fixed(Arc<KeySet>),
-    Published(RemoteKeys),
-}
-
-#[derive(Debug)]
-struct Issuer {
-    settings: IssuerSettings,
-    keys: Keys,
-}
-
 #[derive(Debug, Clone)]
 struct Remembered {
     caller: Arc<Caller>,
@@ -131,10 +132,34 @@ impl moka::Expiry<[u8; 32], Remembered> for UntilItExpires {
     }
 }
 
-/// Verifies the callers' proofs against the configured issuers.
+/// What a request brings to prove who calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proofs<'a> {
+    /// The value of the `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The value of the `X-API-Key` header.
+    pub api_key: Option<&'a str>,
+    /// The client's certificate in DER, whose holder has been proven by the TLS handshake.
+    pub certificate: Option<&'a [u8]>,
+}
+
+impl<'a> From<Option<&'a str>> for Proofs<'a> {
+    fn from(authorization: Option<&'a str>) -> Self {
+        Self {
+            authorization,
+            ..Self::default()
+        }
+    }
+}
+
+/// How long a verified token is remembered at the most, so that a key that its issuer withdraws stops counting.
+const REMEMBER_MAX: Duration = Duration::from_secs(600);
+
+/// Verifies the callers' proofs against the configured issuers, keys and certificates.
 pub struct Authenticator {
     settings: AuthSettings,
     issuers: Vec<Issuer>,
+    keys: Arc<KeyBook>,
     clock: Clock,
     remembered: Cache<[u8; 32], Remembered>,
 }
@@ -162,13 +187,7 @@ impl Authenticator {
         let issuers = settings
             .issuers
             .iter()
-            .map(|issuer| {
-                let keys = keys_of(issuer, client, &clock)?;
-                Ok(Issuer {
-                    settings: issuer.clone(),
-                    keys,
-                })
-            })
+            .map(|issuer| Issuer::new(issuer, client, &clock))
             .collect::<Result<_, BuildError>>()?;
         let remembered = Cache::builder()
             .max_capacity(settings.remember as u64)
@@ -178,19 +197,54 @@ impl Authenticator {
         Ok(Self {
             settings,
             issuers,
+            keys: Arc::default(),
             clock,
             remembered,
         })
     }
 
-    /// Turns the value of the `Authorization` header into a caller.
-    pub async fn authenticate(
+    /// The API keys that are accepted; whoever keeps them up to date fills it.
+    pub fn keys(&self) -> &Arc<KeyBook> {
+        &self.keys
+    }
+
+    /// Turns what a request brings into a caller. A key or token that is sent counts before a certificate.
+    pub async fn authenticate<'a>(
         &self,
-        authorization: Option<&str>,
+        proofs: impl Into<Proofs<'a>>,
     ) -> Result<Arc<Caller>, AuthError> {
-        let token = bearer(authorization)?;
+        let proofs = proofs.into();
+        let is_given = |value: &&str| !value.trim().is_empty();
+        let authorization = proofs.authorization.filter(is_given);
+        match (authorization, proofs.api_key.filter(is_given)) {
+            (Some(_), Some(_)) => Err(AuthError::new(
+                Code::Unauthenticated,
+                "both `Authorization` and `X-API-Key` were sent; send one of them",
+            )),
+            (None, Some(key)) => self.api_key(key.trim()),
+            (None, None) if proofs.certificate.is_some() => {
+                let der = proofs.certificate.unwrap_or_default();
+                certificate::to_caller(der, &self.settings, (self.clock)()).map(Arc::new)
+            }
+            (authorization, None) => {
+                let token = bearer(authorization)?;
+                if token.starts_with(api_key::PREFIX) {
+                    return self.api_key(token);
+                }
+                self.token(token).await
+            }
+        }
+    }
+
+    /// API keys are not remembered: a look-up costs a hash, and a revoked one must end at once.
+    fn api_key(&self, key: &str) -> Result<Arc<Caller>, AuthError> {
+        let found = self.keys.find(key, (self.clock)())?;
+        Ok(Arc::new(found.to_caller(&self.settings.roles)))
+    }
+
+    async fn token(&self, token: &str) -> Result<Arc<Caller>, AuthError> {
         if token.len() > token::TOKEN_BYTES_MAX {
-            return Err(AuthError::invalid("the token is longer than 16 KiB"));
+            return Err(AuthError::new(Code::TokenMalformed, token::TOO_LONG));
         }
         // The digest stands for the token, so that the cache holds nothing that could be replayed.
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -198,14 +252,15 @@ impl Authenticator {
         let leeway = claim::leeway(&self.settings);
         if let Some(known) = self.remembered.get(&digest).await {
             if claim::has_expired(known.caller.expires_at, leeway, now) {
-                return Err(AuthError::invalid(claim::EXPIRED));
+                return Err(AuthError::new(Code::TokenExpired, claim::EXPIRED));
             }
             return Ok(known.caller);
         }
         let caller = Arc::new(self.verify(token).await?);
         let ttl = (caller.expires_at + leeway - now)
             .to_std()
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .min(REMEMBER_MAX);
         // A caller holds no more than its token said, so the token's length bounds what an entry costs.
         let weight = u32::try_from(token.len().div_ceil(2048)).unwrap_or(u32::MAX);
         self.remembered
@@ -223,20 +278,18 @@ impl Authenticator {
 
     async fn verify(&self, token: &str) -> Result<Caller, AuthError> {
         let token = Unverified::parse(token)?;
+        let refuse = |message: &str| AuthError::new(Code::TokenIssuerRefused, message);
         let named = token.claims.get("iss").filter(|value| !value.is_null());
-        let named = named.ok_or_else(|| AuthError::invalid("the token has no `iss`"))?;
+        let named = named.ok_or_else(|| refuse("the token has no `iss`"))?;
         // The unverified issuer only picks whose keys and rules apply.
         let issuer = self
             .issuers
             .iter()
             .find(|issuer| named.as_str() == Some(issuer.settings.issuer.as_str()))
-            .ok_or_else(|| AuthError::invalid("the token's issuer is not accepted here"))?;
-        if !issuer.settings.algorithms.contains(&token.algorithm) {
-            return Err(AuthError::invalid(token::ALGORITHM_REFUSED));
-        }
-        issuer.check_signature(&token).await?;
+            .ok_or_else(|| refuse("the token's issuer is not accepted here"))?;
+        issuer.check(&token).await?;
         claim::to_caller(
-            &token.claims,
+            token.claims,
             &self.settings,
             &issuer.settings,
             (self.clock)(),
@@ -244,39 +297,8 @@ impl Authenticator {
     }
 }
 
-impl Issuer {
-    async fn check_signature(&self, token: &Unverified<'_>) -> Result<(), AuthError> {
-        let kid = token.kid.as_deref();
-        let mut keys = match &self.keys {
-            Keys::Fixed(keys) => Arc::clone(keys),
-            Keys::Published(remote) => remote.current().await.ok_or_else(|| AuthError {
-                code: Code::Internal,
-                message: "the keys of the token's issuer cannot be read at the moment".into(),
-            })?,
-        };
-        if let (Found::None, Keys::Published(remote)) =
-            (keys.find(kid, token.algorithm), &self.keys)
-            && let Some(newer) = remote.refetched().await
-        {
-            keys = newer;
-        }
-        match keys.find(kid, token.algorithm) {
-            Found::One(key) => token.verify(key),
-            Found::None => Err(AuthError::invalid(
-                "the token is signed with a key that its issuer does not offer",
-            )),
-            Found::Several => Err(AuthError::invalid(
-                "the token does not say which of its issuer's keys signed it",
-            )),
-        }
-    }
-}
-
 fn bearer(authorization: Option<&str>) -> Result<&str, AuthError> {
-    let unauthenticated = |message: &str| AuthError {
-        code: Code::Unauthenticated,
-        message: message.into(),
-    };
+    let unauthenticated = |message: &str| AuthError::new(Code::Unauthenticated, message);
     let value = authorization
         .map(str::trim)
         .filter(|value| !value.is_empty());
@@ -289,56 +311,4 @@ fn bearer(authorization: Option<&str>) -> Result<&str, AuthError> {
         "" => Err(unauthenticated("no bearer token was sent")),
         token => Ok(token),
     }
-}
-
-fn keys_of(
-    issuer: &IssuerSettings,
-    client: &reqwest::Client,
-    clock: &Clock,
-) -> Result<Keys, BuildError> {
-    let unusable = |source| BuildError::Key {
-        issuer: issuer.issuer.clone(),
-        source,
-    };
-    let read = |path: &Path| {
-        read_file(path).map_err(|source| BuildError::File {
-            issuer: issuer.issuer.clone(),
-            source,
-        })
-    };
-    let keys = if let Some(secret) = &issuer.secret {
-        KeySet::from_secret(secret)
-    } else if let Some(pem) = &issuer.public_key_pem {
-        KeySet::from_pem(pem).map_err(unusable)?
-    } else if let Some(path) = &issuer.public_key_file {
-        KeySet::from_pem(&read(path)?).map_err(unusable)?
-    } else if let Some(path) = &issuer.jwks_file {
-        KeySet::from_jwks(read(path)?.as_bytes()).map_err(unusable)?
-    } else {
-        let seconds =
-            |count: u64| TimeDelta::seconds(i64::try_from(count).unwrap_or(i64::from(i32::MAX)));
-        let pace = Pace {
-            refresh: seconds(issuer.jwks_refresh_seconds),
-            unknown_kid: seconds(issuer.jwks_unknown_kid_seconds),
-        };
-        let url = issuer.jwks_url.clone().unwrap_or_default();
-        return Ok(Keys::Published(RemoteKeys::new(
-            url,
-            client.clone(),
-            Arc::clone(clock),
-            pace,
-        )));
-    };
-    Ok(Keys::Fixed(Arc::new(keys)))
-}
-
-fn read_file(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
-    }
-    Ok(text)
 }

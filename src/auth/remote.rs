@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::auth::Clock;
 use crate::auth::key::{KeyError, KeySet};
+use crate::auth::settings::is_safe_url;
 
 /// The longest a single fetch may take, connecting included.
 const FETCH_SECONDS_MAX: u64 = 5;
@@ -31,6 +33,15 @@ pub enum FetchError {
     /// The document is longer than we read.
     #[error("the key set document is longer than {BODY_BYTES_MAX} bytes")]
     TooLong,
+    /// The issuer's metadata does not say where the keys are.
+    #[error("the issuer's metadata has no `issuer` and `jwks_uri`")]
+    Metadata(#[source] serde_json::Error),
+    /// The metadata is that of another issuer.
+    #[error("the metadata names another issuer")]
+    OtherIssuer,
+    /// The metadata sends us to an address that keys must not come from.
+    #[error("the metadata's `jwks_uri` is neither https nor on this machine")]
+    UnsafeKeySet,
     /// The document is no usable key set.
     #[error("the key set document cannot be used")]
     Keys(#[source] KeyError),
@@ -73,9 +84,18 @@ struct Attempts {
     last_for_unknown_kid: Option<DateTime<Utc>>,
 }
 
+/// Where an issuer publishes its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// The key set itself.
+    KeySet(String),
+    /// The issuer, whose metadata names the key set.
+    Issuer(String),
+}
+
 /// The published key set of one issuer. Its fetches run as tasks of their own, one at a time, that end with it.
 pub struct RemoteKeys {
-    url: String,
+    location: Location,
     client: reqwest::Client,
     clock: Clock,
     pace: Pace,
@@ -86,16 +106,16 @@ pub struct RemoteKeys {
 impl std::fmt::Debug for RemoteKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RemoteKeys")
-            .field("url", &self.url)
+            .field("location", &self.location)
             .finish_non_exhaustive()
     }
 }
 
 impl RemoteKeys {
     /// Prepares the look-up; nothing is fetched before the first token needs it.
-    pub fn new(url: String, client: reqwest::Client, clock: Clock, pace: Pace) -> Self {
+    pub fn new(location: Location, client: reqwest::Client, clock: Clock, pace: Pace) -> Self {
         Self {
-            url,
+            location,
             client,
             clock,
             pace,
@@ -168,10 +188,10 @@ impl RemoteKeys {
 
     fn start(&self, attempts: &mut Attempts, now: DateTime<Utc>) -> watch::Receiver<()> {
         let (finished, done) = watch::channel(());
-        let (client, url) = (self.client.clone(), self.url.clone());
+        let (client, location) = (self.client.clone(), self.location.clone());
         let (published, clock) = (Arc::clone(&self.published), Arc::clone(&self.clock));
         let task = tokio::spawn(async move {
-            match fetch(&client, &url).await {
+            match fetch(&client, &location).await {
                 Ok(keys) => {
                     let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
                     published.keys = Some((Arc::new(keys), clock()));
@@ -213,7 +233,39 @@ async fn wait(done: Option<watch::Receiver<()>>) {
     }
 }
 
-async fn fetch(client: &reqwest::Client, url: &str) -> Result<KeySet, FetchError> {
+async fn fetch(client: &reqwest::Client, location: &Location) -> Result<KeySet, FetchError> {
+    let url = match location {
+        Location::KeySet(url) => url.clone(),
+        Location::Issuer(issuer) => discover(client, issuer).await?,
+    };
+    let body = read(client, &url).await?;
+    KeySet::from_jwks(&body).map_err(FetchError::Keys)
+}
+
+/// Asks the issuer's metadata where its keys are (OpenID Connect Discovery, section 4).
+async fn discover(client: &reqwest::Client, issuer: &str) -> Result<String, FetchError> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        issuer: String,
+        jwks_uri: String,
+    }
+    let url = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let body = read(client, &url).await?;
+    let metadata: Metadata = serde_json::from_slice(&body).map_err(FetchError::Metadata)?;
+    // Section 4.3: another issuer's metadata must not lend its keys to this one.
+    if metadata.issuer != issuer {
+        return Err(FetchError::OtherIssuer);
+    }
+    if !is_safe_url(&metadata.jwks_uri) {
+        return Err(FetchError::UnsafeKeySet);
+    }
+    Ok(metadata.jwks_uri)
+}
+
+async fn read(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, FetchError> {
     let http = |error: reqwest::Error| FetchError::Http(error.without_url());
     let mut response = client
         .get(url)
@@ -231,5 +283,5 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<KeySet, FetchError
         }
         body.extend_from_slice(&chunk);
     }
-    KeySet::from_jwks(&body).map_err(FetchError::Keys)
+    Ok(body)
 }

@@ -77,10 +77,8 @@ pub struct AuthSettings {
     pub issuers: Vec<IssuerSettings>,
     /// The scopes that a role stands for, by role.
     pub roles: BTreeMap<String, Vec<String>>,
-    /// The claim that lists the roles; dots lead into objects (`realm_access.roles`).
-    pub roles_claim: String,
-    /// The claim that names the tenant; dots lead into objects.
-    pub tenant_claim: String,
+    /// The client certificates that stand for callers.
+    pub certificates: Vec<CertificateSettings>,
     /// How far the issuers' clocks may differ from ours, in seconds, at most 300.
     pub leeway_seconds: u64,
     /// How many verified tokens are remembered until they expire; 0 verifies each one every time.
@@ -92,12 +90,37 @@ impl Default for AuthSettings {
         Self {
             issuers: Vec::new(),
             roles: BTreeMap::new(),
-            roles_claim: "roles".into(),
-            tenant_claim: "tenant".into(),
+            certificates: Vec::new(),
             leeway_seconds: 5,
             remember: 10_000,
         }
     }
+}
+
+/// A client certificate that stands for a caller; every name that is given must be the certificate's.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertificateSettings {
+    /// The caller's name, its `subject`.
+    pub name: String,
+    /// The common name of the certificate's subject.
+    pub common_name: Option<String>,
+    /// A DNS name among its alternative names.
+    pub dns: Option<String>,
+    /// A URI among its alternative names, as `spiffe://acme/billing`.
+    pub uri: Option<String>,
+    /// An e-mail address among its alternative names.
+    pub email: Option<String>,
+    /// The SHA-256 of the certificate in hexadecimal.
+    pub fingerprint: Option<String>,
+    /// The caller's tenant.
+    pub tenant: Option<String>,
+    /// The caller's roles.
+    pub roles: Vec<String>,
+    /// Scopes beside those of the roles.
+    pub scopes: Vec<String>,
+    /// What rules on records read of the caller.
+    pub claims: BTreeMap<String, String>,
 }
 
 /// One issuer of tokens, with exactly one source of keys.
@@ -120,6 +143,18 @@ pub struct IssuerSettings {
     pub jwks_file: Option<PathBuf>,
     /// Where the issuer publishes its JSON Web Key Set; https, or http on this machine.
     pub jwks_url: Option<String>,
+    /// Whether the issuer's metadata (`/.well-known/openid-configuration` below `issuer`) tells where its keys are.
+    pub discovery: bool,
+    /// The values of a token's `typ` that are accepted, without `application/`; a token without one counts as `JWT`.
+    pub types: Vec<String>,
+    /// The claim that lists the roles; dots lead into objects (`realm_access.roles`).
+    pub roles_claim: String,
+    /// Which role each value of that claim stands for; when empty the values are names of roles.
+    pub role_values: BTreeMap<String, String>,
+    /// The roles of a caller whose token has none.
+    pub default_roles: Vec<String>,
+    /// The claim that names the tenant; dots lead into objects.
+    pub tenant_claim: String,
     /// How old a fetched key set grows before it is fetched anew, in seconds.
     pub jwks_refresh_seconds: u64,
     /// How often at most an unknown key id makes us fetch the key set, in seconds.
@@ -137,6 +172,12 @@ impl Default for IssuerSettings {
             public_key_file: None,
             jwks_file: None,
             jwks_url: None,
+            discovery: false,
+            types: vec!["JWT".into(), "at+jwt".into()],
+            roles_claim: "roles".into(),
+            role_values: BTreeMap::new(),
+            default_roles: Vec::new(),
+            tenant_claim: "tenant".into(),
             jwks_refresh_seconds: 600,
             jwks_unknown_kid_seconds: 30,
         }
@@ -154,12 +195,6 @@ impl AuthSettings {
         }
         if self.remember > 1_000_000 {
             problem("remember", "must be at most 1000000");
-        }
-        if self.roles_claim.is_empty() {
-            problem("roles_claim", "must name a claim");
-        }
-        if self.tenant_claim.is_empty() {
-            problem("tenant_claim", "must name a claim");
         }
         let mut seen = BTreeSet::new();
         for (index, issuer) in self.issuers.iter().enumerate() {
@@ -189,6 +224,21 @@ impl IssuerSettings {
         if self.algorithms.is_empty() {
             problem("algorithms", "must name at least one algorithm");
         }
+        for (name, claim) in [
+            ("roles_claim", &self.roles_claim),
+            ("tenant_claim", &self.tenant_claim),
+        ] {
+            if claim.is_empty() {
+                problem(name, "must name a claim");
+            }
+        }
+        if self.types.is_empty() {
+            problem("types", "must name at least one type");
+        }
+        self.validate_keys(problem);
+    }
+
+    fn validate_keys(&self, problem: &mut dyn FnMut(&str, &str)) {
         let fits = |algorithm: &Algorithm| algorithm.is_symmetric() == self.secret.is_some();
         if !self.algorithms.iter().all(fits) {
             problem(
@@ -199,7 +249,13 @@ impl IssuerSettings {
         if self.key_sources() != 1 {
             problem(
                 "issuer",
-                "needs exactly one of `secret`, `public_key_pem`, `public_key_file`, `jwks_file`, `jwks_url`",
+                "needs exactly one of `secret`, `public_key_pem`, `public_key_file`, `jwks_file`, `jwks_url`, `discovery`",
+            );
+        }
+        if self.discovery && !is_safe_url(&self.issuer) {
+            problem(
+                "issuer",
+                "must be an https URL for `discovery`; http is accepted for loopback addresses only",
             );
         }
         if self
@@ -234,6 +290,7 @@ impl IssuerSettings {
             self.public_key_file.is_some(),
             self.jwks_file.is_some(),
             self.jwks_url.is_some(),
+            self.discovery,
         ]
         .into_iter()
         .filter(|given| *given)
@@ -241,7 +298,8 @@ impl IssuerSettings {
     }
 }
 
-fn is_safe_url(text: &str) -> bool {
+/// Whether keys may be read from there: https without credentials, or http on this machine.
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
     };

@@ -3,17 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::auth::AuthError;
 use crate::auth::settings::Algorithm;
+use crate::error::Code;
 
 /// The longest token that is read.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// The header parameters that decide something; all others, `jku`, `x5u` and `jwk` among them, are not even read.
-#[derive(Debug, Deserialize)]
+/// The header parameters that decide something; all others, `jku`, `x5u` and `jwk` among them, are not even read. One
+/// that is there twice is an error.
+#[derive(Debug, serde::Deserialize)]
 struct Header {
     alg: String,
     #[serde(default)]
@@ -33,7 +35,7 @@ enum Presence {
 }
 
 impl<'de> Deserialize<'de> for Presence {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self::Present)
     }
 }
@@ -45,6 +47,8 @@ pub struct Unverified<'a> {
     pub algorithm: Algorithm,
     /// The key its header names.
     pub kid: Option<String>,
+    /// Its `typ` in lower case without `application/`; a token without one counts as `jwt`.
+    pub typ: String,
     /// Its claims, of which only `iss` may be looked at before the signature is checked.
     pub claims: Map<String, Value>,
     message: &'a str,
@@ -55,9 +59,14 @@ impl<'a> Unverified<'a> {
     /// Takes a token apart and refuses what its form alone forbids.
     pub fn parse(token: &'a str) -> Result<Self, AuthError> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(AuthError::invalid("the token is longer than 16 KiB"));
+            return Err(AuthError::new(Code::TokenMalformed, TOO_LONG));
         }
-        let malformed = || AuthError::invalid("the token is not a signed JSON Web Token");
+        let malformed = || {
+            AuthError::new(
+                Code::TokenMalformed,
+                "the token is not a signed JSON Web Token",
+            )
+        };
         let (message, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (header, payload) = message.split_once('.').ok_or_else(malformed)?;
         if payload.contains('.') {
@@ -66,22 +75,22 @@ impl<'a> Unverified<'a> {
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed())?;
         let header: Header = serde_json::from_slice(&header).map_err(|_| malformed())?;
         if header.crit == Presence::Present {
-            return Err(AuthError::invalid(
+            return Err(AuthError::new(
+                Code::TokenCritical,
                 "the token's header has critical parameters that are not understood here",
             ));
         }
-        if !header.typ.as_deref().is_none_or(is_accepted_type) {
-            return Err(AuthError::invalid(
-                "the token's type is not accepted here; it must be JWT or at+jwt",
-            ));
-        }
         let algorithm = Algorithm::from_name(&header.alg)
-            .ok_or_else(|| AuthError::invalid(ALGORITHM_REFUSED))?;
+            .ok_or_else(|| AuthError::new(Code::TokenAlgorithmRefused, ALGORITHM_REFUSED))?;
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| malformed())?;
-        let claims = serde_json::from_slice(&payload).map_err(|_| malformed())?;
+        let Claims(claims) = serde_json::from_slice(&payload).map_err(|_| malformed())?;
         Ok(Self {
             algorithm,
             kid: header.kid,
+            typ: header
+                .typ
+                .as_deref()
+                .map_or_else(|| "jwt".to_owned(), bare_type),
             claims,
             message,
             signature,
@@ -94,7 +103,10 @@ impl<'a> Unverified<'a> {
         match jsonwebtoken::crypto::verify(self.signature, self.message.as_bytes(), key, algorithm)
         {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(AuthError::invalid("the token's signature does not match")),
+            Ok(false) | Err(_) => Err(AuthError::new(
+                Code::TokenForged,
+                "the token's signature does not match",
+            )),
         }
     }
 }
@@ -102,8 +114,41 @@ impl<'a> Unverified<'a> {
 /// What the owner of a token with a wrong `alg` is told.
 pub const ALGORITHM_REFUSED: &str = "the token's signature algorithm is not accepted here";
 
-fn is_accepted_type(typ: &str) -> bool {
+/// What the owner of an endless token is told.
+pub const TOO_LONG: &str = "the token is longer than 16 KiB";
+
+/// A `typ` as it is compared: RFC 7515 section 4.1.9 lets `application/` be left out.
+pub fn bare_type(typ: &str) -> String {
     let lower = typ.to_ascii_lowercase();
-    let bare = lower.strip_prefix("application/").unwrap_or(&lower);
-    matches!(bare, "jwt" | "at+jwt")
+    lower
+        .strip_prefix("application/")
+        .unwrap_or(&lower)
+        .to_owned()
+}
+
+/// Claims, none of which is there twice: readers differ in which of two they take, and RFC 7519 section 4 lets us refuse.
+struct Claims(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Claims;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object without repeated names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+                let mut claims = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if claims.insert(name, value).is_some() {
+                        return Err(serde::de::Error::custom("a claim is there twice"));
+                    }
+                }
+                Ok(Claims(claims))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
 }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod healthcheck;
+pub mod key;
 pub mod schema;
 pub mod serve;
 pub mod token;
@@ -35,6 +36,8 @@ enum Command {
     Schema(schema::Schema),
     /// Print a development token.
     Token(token::Token),
+    /// Make, list and revoke API keys.
+    Key(key::Key),
     /// Ask a running gateway whether it lives.
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Key(command) => in_runtime(command.run()),
         Command::Healthcheck(command) => command.run(),
     };
     match done {

@@ -3,6 +3,7 @@
 pub mod diagnostic;
 mod glob;
 pub mod interpolate;
+pub mod net;
 pub mod rate;
 pub mod reference;
 pub mod section;
@@ -29,6 +30,7 @@ use crate::config::section::graphiql::GraphiqlSection;
 use crate::config::section::identity::IdentitySection;
 use crate::config::section::limits::LimitsSection;
 use crate::config::section::log::LogSection;
+use crate::config::section::policy::PolicySection;
 use crate::config::section::redis::RedisSection;
 use crate::config::section::schema::SchemaSection;
 use crate::config::section::server::ServerSection;
@@ -54,6 +56,8 @@ pub struct Config {
     pub connectors: Vec<PathBuf>,
     /// Whose tokens are accepted.
     pub auth: AuthSection,
+    /// Which records the holders of a role see, and which fields they see masked.
+    pub policy: PolicySection,
     /// What each caller may ask, and how often.
     pub callers: CallersSection,
     /// Documents that callers name instead of sending them.
@@ -80,6 +84,7 @@ impl Default for Config {
             schema: SchemaSection::default(),
             connectors: vec![PathBuf::from("connectors/*.yaml")],
             auth: AuthSection::default(),
+            policy: PolicySection::default(),
             callers: CallersSection::default(),
             documents: DocumentsSection::default(),
             cache: CacheSection::default(),
@@ -186,6 +191,22 @@ impl Config {
         });
         for (index, path) in self.schema.extensions.iter_mut().enumerate() {
             resolver.file(path, &["schema".into(), "extensions".into(), index.into()]);
+        }
+        if let Some(tls) = &mut self.server.tls {
+            let files = [
+                ("certificate", Some(&mut tls.certificate)),
+                ("key", Some(&mut tls.key)),
+                ("client_ca", tls.client_ca.as_mut()),
+            ];
+            for (key, path) in files {
+                if let Some(path) = path {
+                    resolver.file(path, &["server".into(), "tls".into(), key.into()]);
+                }
+            }
+        }
+        if let Some(path) = &mut self.auth.keys_file {
+            // The file need not be there yet: `tributary key create` makes it.
+            *path = folder.join(&*path);
         }
         for (index, issuer) in self.auth.issuers.iter_mut().enumerate() {
             let files = [
@@ -530,7 +551,7 @@ schema: { extensions: ['${PATH_TO}'] }
                 .as_object()
                 .unwrap()
                 .len(),
-            14
+            15
         );
     }
 }

@@ -14,6 +14,9 @@ use crate::protocol::tree::Tree;
 use crate::record::email::match_key;
 use crate::record::{IdentifierKind, Record};
 
+/// The keys that one failure names, in the order of the reply.
+type FailedKeys = (Vec<Arc<str>>, CallFailure);
+
 /// What an item of a reply is.
 pub(crate) enum Item<'a> {
     /// A record to be mapped; null when there is none.
@@ -112,7 +115,7 @@ impl Connector {
         &self,
         op: &Operation,
         answer: &Answer,
-    ) -> Result<Vec<(Vec<Arc<str>>, CallFailure)>, CallFailure> {
+    ) -> Result<Vec<FailedKeys>, CallFailure> {
         let plan = op.plan.partial.as_ref();
         let Some((partial, errors)) = plan.and_then(|plan| Some((plan, plan.errors.as_ref()?)))
         else {

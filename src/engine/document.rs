@@ -90,6 +90,13 @@ impl Document {
         choose(&self.ast, name)
     }
 
+    /// The name of the operation to run, as the document has it; empty when it has none.
+    pub(crate) fn name_of<'n>(&'n self, asked: Option<&'n str>) -> &'n str {
+        let mut names = self.ast.operations.iter().map(|(name, _)| name);
+        let only = names.next().flatten().map_or("", |name| name.as_str());
+        asked.unwrap_or(only)
+    }
+
     /// The plan of an operation for these variables, made unless it is there.
     pub(crate) fn plan(
         &self,

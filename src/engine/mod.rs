@@ -40,7 +40,7 @@ use crate::engine::reuse::{AnswerKey, Answers};
 use crate::engine::right::{Overspent, Rights};
 use crate::error::Code;
 use crate::resolve::item::Item;
-use crate::resolve::{Resolver, Run, entity, root};
+use crate::resolve::{Resolver, Run, audit, entity, root};
 use crate::schema::dynamic::ValidateOnly;
 use crate::schema::{Catalog, Fill, TypeKind, dynamic, sdl};
 
@@ -167,11 +167,11 @@ impl Engine {
         let key = AnswerKey {
             plan: numbered.number,
             variables: variables.canonical(),
-            view: view(&caller),
+            view: self.resolver.policy.view_key(&caller),
         };
-        if !plan.is_volatile
-            && let Some(body) = self.answers.get(&key, self.resolver.fetch.now())
-        {
+        // An answer that is given again reads nothing that could be told.
+        let is_reusable = !plan.is_volatile && !self.resolver.is_audited;
+        if is_reusable && let Some(body) = self.answers.get(&key, self.resolver.fetch.now()) {
             counter!("tributary_answers_reused_total").increment(1);
             return Ok(body);
         }
@@ -192,7 +192,10 @@ impl Engine {
         );
         let written = writer.answer(&plan.root, &level);
         let body = Bytes::from(written.body);
-        if !plan.is_volatile
+        if self.resolver.is_audited {
+            audit::tell(&run, document.name_of(name), &request.request_id);
+        }
+        if is_reusable
             && !written.has_errors
             && let Some(ground) = run.loader.ground()
         {
@@ -324,16 +327,6 @@ impl Engine {
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
-}
-
-/// All of a caller that can decide an answer; fields that tell who asks are volatile.
-fn view(caller: &Caller) -> String {
-    let mut view = String::new();
-    for scope in &caller.scopes {
-        view.push_str(scope);
-        view.push(' ');
-    }
-    view
 }
 
 /// Every `@computed` field must be one that a resolver knows.

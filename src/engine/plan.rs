@@ -15,7 +15,8 @@ use crate::engine::bind;
 use crate::engine::coerce::{self, Variables};
 use crate::record::value::TypeId;
 use crate::resolve::argument::Arguments;
-use crate::schema::{Catalog, FieldDef, Fill, TypeKind};
+use crate::resolve::policy::need::field_need;
+use crate::schema::{Catalog, FieldDef, Fill, ObjectDef, TypeKind};
 
 /// A planned operation. It depends on the document and on the variables that decide `@skip` and `@include`, on nothing
 /// else of a request: other variables and the caller come in when it is bound.
@@ -331,7 +332,7 @@ impl<'a> Planner<'a> {
         Some(PlannedField {
             at,
             arguments: self.arguments(at, def, fields.first()?),
-            requirement: self.requirement(def),
+            requirement: self.requirement(object, def),
             selection: self.selection(def, &sets),
             non_null: def.ty.non_null,
             list: def.ty.list,
@@ -388,18 +389,8 @@ impl<'a> Planner<'a> {
     }
 
     /// What the field demands of its reader, together with the type it leads to.
-    fn requirement(&mut self, def: &FieldDef) -> Option<usize> {
-        let own = Requirement {
-            alternatives: def.requires.clone(),
-        };
-        let of_type = self
-            .catalog
-            .object(&def.ty.name)
-            .map(|(def, _)| def.requires.clone())
-            .unwrap_or_default();
-        let needed = own.conjunction(&Requirement {
-            alternatives: of_type,
-        });
+    fn requirement(&mut self, object: &ObjectDef, def: &FieldDef) -> Option<usize> {
+        let needed = field_need(self.catalog, object, def);
         if needed.alternatives.is_empty() {
             return None;
         }

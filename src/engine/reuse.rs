@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use moka::sync::Cache;
 
 use crate::fetch::loader::Ground;
+use crate::resolve::policy::view::ViewKey;
 
 /// What an answer depends on beside records. The view is all of a caller that can decide an answer, so that callers who
 /// may see the same share answers, and others never do.
@@ -18,7 +19,7 @@ pub struct AnswerKey {
     /// The coerced variables, as canonical text.
     pub variables: String,
     /// The caller's authorisation view.
-    pub view: String,
+    pub view: ViewKey,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Answers {
     pub fn new(bytes_max: u64) -> Self {
         let weigh = |key: &AnswerKey, kept: &Arc<Kept>| {
             let parts = kept.ground.parts.len().saturating_mul(PART_BYTES);
-            let bytes = [kept.body.len(), parts, key.variables.len(), key.view.len()];
+            let bytes = [kept.body.len(), parts, key.variables.len()];
             let bytes = bytes.iter().sum::<usize>() + ANSWER_OVERHEAD_BYTES;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
@@ -79,12 +80,13 @@ mod tests {
     use super::{AnswerKey, Answers};
     use crate::cache::validity::Validity;
     use crate::fetch::loader::Ground;
+    use crate::resolve::policy::view::ViewKey;
 
-    fn key(variables: &str, view: &str) -> AnswerKey {
+    fn key(variables: &str, view: u8) -> AnswerKey {
         AnswerKey {
             plan: 7,
             variables: variables.to_owned(),
-            view: view.to_owned(),
+            view: ViewKey([view; 32]),
         }
     }
 
@@ -99,9 +101,9 @@ mod tests {
         let keep = |parts: Vec<Validity>| {
             let until = Some(noon() + TimeDelta::seconds(60));
             let ground = Ground { parts, until };
-            answers.put(key("", "a"), Bytes::from_static(b"{}"), ground);
+            answers.put(key("", 1), Bytes::from_static(b"{}"), ground);
         };
-        let get = |seconds| answers.get(&key("", "a"), noon() + TimeDelta::seconds(seconds));
+        let get = |seconds| answers.get(&key("", 1), noon() + TimeDelta::seconds(seconds));
         keep(vec![left.clone(), right.clone()]);
         assert_eq!(get(59).as_deref(), Some(&b"{}"[..]));
         assert_eq!(get(60), None, "no longer fresh");
@@ -113,9 +115,9 @@ mod tests {
     #[test]
     fn other_variables_and_other_views_have_other_answers() {
         let answers = Answers::new(1 << 20);
-        answers.put(key("x", "a"), Bytes::from_static(b"1"), Ground::default());
-        assert!(answers.get(&key("x", "a"), noon()).is_some());
-        assert_eq!(answers.get(&key("y", "a"), noon()), None);
-        assert_eq!(answers.get(&key("x", "b"), noon()), None);
+        answers.put(key("x", 1), Bytes::from_static(b"1"), Ground::default());
+        assert!(answers.get(&key("x", 1), noon()).is_some());
+        assert_eq!(answers.get(&key("y", 1), noon()), None);
+        assert_eq!(answers.get(&key("x", 2), noon()), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Code;
 use crate::http::around::RequestId;
 use crate::http::media::Media;
 use crate::http::refusal::Refusal;
-use crate::http::settings::GraphiqlSettings;
+use crate::http::settings::{GraphiqlSettings, LoginSettings};
 
 /// The page's files, gzipped, by path; empty when the binary was built without npm.
 static ASSETS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/graphiql_assets.rs"));
@@ -39,10 +39,17 @@ pub(crate) fn routes(settings: &GraphiqlSettings) -> Router {
     if let Some(token) = &settings.token {
         headers.insert("Authorization".into(), format!("Bearer {token}").into());
     }
-    let body = json!({"url": "/graphql", "headers": headers, "examples": settings.examples});
+    let login = settings.login.as_ref();
+    let body = json!({
+        "url": "/graphql",
+        "headers": headers,
+        "examples": settings.examples,
+        "login": login,
+    });
     let body: Arc<str> = body.to_string().into();
+    let policy = policy(login);
     Router::new()
-        .route("/graphiql", get(page))
+        .route("/graphiql", get(move || page(policy)))
         .route("/graphiql/settings.json", get(move || settings_json(body)))
         .route("/graphiql/assets/{*path}", get(file))
 }
@@ -55,19 +62,28 @@ async fn settings_json(body: Arc<str>) -> Response {
     (headers, body.to_string()).into_response()
 }
 
-async fn page() -> Response {
+/// What the page may reach: the gateway, and the issuer where people log in.
+fn policy(login: Option<&LoginSettings>) -> HeaderValue {
+    let origins = login.map_or("", |_| " ").to_owned()
+        + &login.map_or_else(String::new, |login| login.origins.join(" "));
+    let policy = POLICY.replace(
+        "connect-src 'self'",
+        &format!("connect-src 'self'{origins}"),
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
+}
+
+async fn page(policy: HeaderValue) -> Response {
     let (mut response, policy) = asset(PAGE).map_or_else(
         || {
             let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-            ((kind, FALLBACK).into_response(), FALLBACK_POLICY)
+            let policy = HeaderValue::from_static(FALLBACK_POLICY);
+            ((kind, FALLBACK).into_response(), policy)
         },
-        |bytes| (gzipped(PAGE, bytes), POLICY),
+        |bytes| (gzipped(PAGE, bytes), policy.clone()),
     );
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(policy),
-    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -23,6 +23,7 @@ use crate::http::limit;
 use crate::http::media::{self, Media, Wanted};
 use crate::http::operation::{Outcome, Prepared};
 use crate::http::params;
+use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
 use crate::http::stream::pump::Pump;
 use crate::http::stream::socket;
@@ -67,11 +68,11 @@ async fn run(
             "answers are `application/graphql-response+json`, `application/json`, and streams of them",
         ));
     }
-    let authorization = request.headers().get(header::AUTHORIZATION);
+    let brought = Brought::by(request.headers(), request.extensions());
     let caller = state
         .services
         .auth
-        .authenticate(authorization.map(|value| value.to_str().unwrap_or_default()))
+        .authenticate(brought.proofs())
         .await
         .map_err(|error| Refusal::unverified(&error))?;
     let after = last_event_id(&request)?;

@@ -10,11 +10,13 @@ pub mod limit;
 pub mod media;
 pub mod operation;
 pub mod params;
+pub mod proof;
 pub mod refusal;
 pub mod serve;
 pub mod settings;
 pub mod stall;
 pub mod stream;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 use crate::auth::caller::Caller;
-use crate::auth::{AuthError, Authenticator};
+use crate::auth::{AuthError, Authenticator, Proofs};
 use crate::engine::stream::Events;
 use crate::engine::{Answer, Engine, Request};
 use crate::error::Code;
@@ -81,19 +83,19 @@ impl GraphqlService for Engine {
 
 /// What the GraphQL route asks of `auth`.
 pub trait CallerCheck: Send + Sync {
-    /// Turns the value of the `Authorization` header into a caller.
+    /// Turns what a request brings into a caller.
     fn authenticate<'a>(
         &'a self,
-        authorization: Option<&'a str>,
+        proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>>;
 }
 
 impl CallerCheck for Authenticator {
     fn authenticate<'a>(
         &'a self,
-        authorization: Option<&'a str>,
+        proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
-        Box::pin(Self::authenticate(self, authorization))
+        Box::pin(Self::authenticate(self, proofs))
     }
 }
 

@@ -44,7 +44,7 @@ impl Refusal {
 
     /// The refusal of a caller who could not be verified.
     pub fn unverified(error: &AuthError) -> Self {
-        let needs_proof = matches!(error.code, Code::Unauthenticated | Code::InvalidToken);
+        let needs_proof = error.code.http_status() == 401;
         Self {
             challenge: needs_proof.then(|| auth::challenge(error)),
             ..Self::new(error.code, error.message.as_str())

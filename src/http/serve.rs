@@ -1,23 +1,30 @@
 //! Accepts connections and serves them within bounds; `axum::serve` has no timer for half-sent requests.
 
 use std::io::{self, Cursor};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use crate::http::Routes;
+use crate::http::proof::ClientCertificate;
 use crate::http::settings::ServerSettings;
 use crate::http::stall::StallLimit;
+use crate::http::tls::{self, Forwarding};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -27,21 +34,24 @@ pub async fn serve(
     listener: TcpListener,
     routes: Routes,
     settings: ServerSettings,
+    security: Security,
     shutdown: CancellationToken,
 ) {
+    let security = Arc::new(security);
     let builder = Arc::new(builder(&settings));
     let permits = Arc::new(Semaphore::new(settings.connections_max));
     let head_timeout = settings.header_timeout;
     let write_timeout = settings.write_timeout;
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
-    while let Some((stream, permit)) = shutdown
+    while let Some((stream, peer, permit)) = shutdown
         .run_until_cancelled(accept(&listener, &permits))
         .await
     {
         while tasks.try_join_next().is_some() {}
         let connection = Connection {
-            stream,
+            peer,
+            security: Arc::clone(&security),
             builder: Arc::clone(&builder),
             router: routes.router.clone(),
             watcher: graceful.watcher(),
@@ -50,7 +60,7 @@ pub async fn serve(
         };
         let shutdown = shutdown.clone();
         tasks.spawn(async move {
-            connection.run(shutdown).await;
+            connection.run(stream, shutdown).await;
             drop(permit);
         });
     }
@@ -93,11 +103,11 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok((stream, peer)) => return (stream, peer, permit),
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -106,8 +116,27 @@ async fn accept(
     }
 }
 
+/// Who may listen in on connections, and who may speak for their clients.
+#[derive(Clone, Default)]
+pub struct Security {
+    /// TLS of the listener.
+    pub tls: Option<TlsAcceptor>,
+    /// Proxies that forward their clients' certificates.
+    pub forwarding: Option<Forwarding>,
+}
+
+impl std::fmt::Debug for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Security")
+            .field("tls", &self.tls.is_some())
+            .field("forwarding", &self.forwarding)
+            .finish()
+    }
+}
+
 struct Connection {
-    stream: TcpStream,
+    peer: SocketAddr,
+    security: Arc<Security>,
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
     watcher: Watcher,
@@ -116,17 +145,55 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, shutdown: CancellationToken) {
-        let _ = self.stream.set_nodelay(true);
+    async fn run(self, stream: TcpStream, shutdown: CancellationToken) {
+        let _ = stream.set_nodelay(true);
+        let Some(acceptor) = self.security.tls.clone() else {
+            let (reader, writer) = stream.into_split();
+            return self.carry(reader, writer, None, shutdown).await;
+        };
+        let handshake = tokio::time::timeout(self.head_timeout, acceptor.accept(stream));
+        match shutdown.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => {
+                let certificate = tls::certificate_of(&stream);
+                let (reader, writer) = tokio::io::split(stream);
+                self.carry(reader, writer, certificate, shutdown).await;
+            }
+            Some(Ok(Err(error))) => tracing::debug!(error = %error, "a TLS handshake failed"),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    async fn carry<R, W>(
+        self,
+        mut reader: R,
+        writer: W,
+        certificate: Option<ClientCertificate>,
+        shutdown: CancellationToken,
+    ) where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
         // The builder reads until it can tell HTTP/1.1 from HTTP/2 and has no timer for that, so it is done before.
-        let first = tokio::time::timeout(self.head_timeout, first_bytes(&mut self.stream));
+        let first = tokio::time::timeout(self.head_timeout, first_bytes(&mut reader));
         let Some(Ok(Ok(first))) = shutdown.run_until_cancelled(first).await else {
             return;
         };
-        let (reader, writer) = self.stream.into_split();
         let writer = StallLimit::new(writer, self.write_timeout);
         let io = tokio::io::join(Cursor::new(first).chain(reader), writer);
-        let service = TowerToHyperService::new(self.router);
+        let (security, peer) = (self.security, self.peer);
+        let router = self
+            .router
+            .map_request(move |mut request: Request<Incoming>| {
+                let forwarded = || {
+                    let forwarding = security.forwarding.as_ref()?;
+                    forwarding.certificate(peer, request.headers())
+                };
+                if let Some(certificate) = certificate.clone().or_else(forwarded) {
+                    request.extensions_mut().insert(certificate);
+                }
+                request
+            });
+        let service = TowerToHyperService::new(router);
         let connection = self
             .builder
             .serve_connection_with_upgrades(TokioIo::new(io), service);
@@ -137,7 +204,7 @@ impl Connection {
 }
 
 /// Reads until the bytes are the HTTP/2 preface or cannot become it.
-async fn first_bytes(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn first_bytes<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Vec<u8>> {
     let mut first = Vec::with_capacity(PREFACE.len());
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
         let room = (PREFACE.len() - first.len()) as u64;

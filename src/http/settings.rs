@@ -1,5 +1,6 @@
 //! The `http` and `graphiql` sections of the configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -106,6 +107,8 @@ pub struct GraphiqlSettings {
     /// A token put into the header editor; everyone who opens the page gets it, so it is for demos only.
     #[serde(skip_serializing)]
     pub token: Option<String>,
+    /// How people log in on the page.
+    pub login: Option<LoginSettings>,
     /// Queries that open as tabs.
     pub examples: Vec<Example>,
 }
@@ -115,6 +118,7 @@ impl fmt::Debug for GraphiqlSettings {
         f.debug_struct("GraphiqlSettings")
             .field("enabled", &self.enabled)
             .field("token", &self.token.as_ref().map(|_| "***"))
+            .field("login", &self.login)
             .field("examples", &self.examples)
             .finish()
     }
@@ -125,9 +129,27 @@ impl Default for GraphiqlSettings {
         Self {
             enabled: true,
             token: None,
+            login: None,
             examples: Vec::new(),
         }
     }
+}
+
+/// A login by the authorization code flow with PKCE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LoginSettings {
+    /// The issuer.
+    pub issuer: String,
+    /// The page's client id there.
+    pub client_id: String,
+    /// The scopes to ask for, with blanks between.
+    pub scope: String,
+    /// What the issuer wants to be told beside that.
+    pub parameters: BTreeMap<String, String>,
+    /// Origins that the page must reach for it.
+    #[serde(skip_serializing)]
+    pub origins: Vec<String>,
 }
 
 /// One query that opens as a tab of the GraphiQL page.

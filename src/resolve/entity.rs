@@ -11,6 +11,7 @@ use crate::record::value::Value;
 use crate::record::{Reading, email};
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Entity, Item, Resolved};
+use crate::resolve::policy::sight;
 use crate::resolve::{FieldError, Run, identity, merge, provenance, relation};
 use crate::schema::{Fill, ObjectDef};
 
@@ -30,6 +31,22 @@ pub fn readings(answer: &crate::fetch::Reading) -> impl Iterator<Item = Reading>
 
 /// Finds entities by id; `None` where nothing is visible.
 pub async fn by_ids(
+    run: &Run,
+    ids: &[Option<GlobalId>],
+    policy: ReadPolicy,
+) -> Vec<Result<Option<Arc<Entity>>, FieldError>> {
+    let found = find(run, ids, policy).await;
+    let entities = found.iter().map(|found| found.clone().ok().flatten());
+    let seen = sight::visible(run, entities.collect()).await;
+    found
+        .into_iter()
+        .zip(seen)
+        .map(|(found, seen)| found.map(|_| seen))
+        .collect()
+}
+
+/// Finds entities by id, whoever asks.
+async fn find(
     run: &Run,
     ids: &[Option<GlobalId>],
     policy: ReadPolicy,
@@ -133,7 +150,23 @@ pub async fn assemble(run: &Run, entities: Vec<Arc<Entity>>) -> Vec<Arc<Entity>>
 
 /// Makes entities ready for the fields that are selected on them: customers are assembled when a selected field can
 /// depend on more than the record at hand, and contact points of other entities get their sources.
+///
+/// What the caller may not see of their values is taken out at the end, so that nothing computed from them can tell it.
 pub async fn prepare(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<Arc<Entity>> {
+    let mut ready = load(run, entities, selected).await;
+    run.note_read(&ready);
+    for entity in &mut ready {
+        let shaped = run.view.shape(run.catalog(), &entity.data);
+        if !Arc::ptr_eq(&shaped, &entity.data) {
+            let mut own = Entity::clone(entity);
+            own.data = shaped;
+            *entity = Arc::new(own);
+        }
+    }
+    ready
+}
+
+async fn load(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<Arc<Entity>> {
     let Some((def, object)) = entities
         .first()
         .and_then(|entity| run.catalog().type_of(&entity.data))

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Item, Resolved, of_page};
+use crate::resolve::policy::sight;
 use crate::resolve::{Run, entity, list, page, relation, root};
 use crate::schema::{FieldDef, Fill};
 
@@ -52,7 +53,12 @@ impl Fields for OfSources {
         arguments: &'a Arguments,
         parents: &'a [Item],
     ) -> BoxFuture<'a, Vec<Resolved>> {
-        resolve(run, field, arguments, parents).boxed()
+        async move {
+            let resolved = resolve(run, field, arguments, parents).await;
+            // Each way to a record asks the rules itself, so that counts and pages are right; this is the net below.
+            sight::screen(run, resolved).await
+        }
+        .boxed()
     }
 }
 

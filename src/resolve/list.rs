@@ -14,10 +14,11 @@ use crate::record::Reading;
 use crate::resolve::argument::Arguments;
 use crate::resolve::condition::{Condition, Targets, conditions};
 use crate::resolve::item::{Child, Item, Resolved};
-use crate::resolve::order::{Order, Place, key, order};
+use crate::resolve::order::{Order, Place, key};
 use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
+use crate::resolve::policy::sight;
 use crate::resolve::relation::{
-    applied_here, is_shown, is_wanted, node_type, operation_by, pushed, targets,
+    applied_here, is_shown, is_wanted, node_type, operation_by, permitted_order, pushed, targets,
 };
 use crate::resolve::{FieldError, Run, entity, identity};
 use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
@@ -61,11 +62,14 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
     };
     let hash = list_hash(&field.name, arguments);
     let conditions = conditions(run.catalog(), field, arguments);
+    run.view
+        .check_conditions(run.catalog(), (target, def), &conditions)?;
+    let order = permitted_order(run, target, field, arguments)?;
     let listing = Listing {
         target,
         def,
         targets: targets(run, &conditions).await?,
-        order: order(run.catalog(), field, arguments),
+        order,
         cursor: Cursor::read(arguments, &hash)?,
         first: arguments.first(run.resolver.page_size_max)?,
         conditions,
@@ -81,7 +85,9 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         };
         rows.push(row);
     }
-    let total = listing.total(&streams, by_link);
+    // The sources count records that the caller does not see.
+    let is_ruled = run.view.has_rule(&listing.target.name);
+    let total = listing.total(&streams, by_link || is_ruled);
     let mut statuses = Vec::new();
     for stream in streams {
         add(&mut statuses, stream.status);
@@ -191,6 +197,8 @@ impl<'r> Listing<'r> {
                 stream.status.absorb(status);
                 if let Ok(answer) = outcome {
                     let readings: Vec<Reading> = entity::readings(&answer).collect();
+                    let readings =
+                        sight::shown(run, self.target, readings, ReadPolicy::CacheFirst).await;
                     self.buffer(run, stream, readings, &None);
                 }
             }
@@ -243,6 +251,7 @@ impl<'r> Listing<'r> {
             .map(Some);
         let readings: Vec<Reading> = entity::readings(&answer).collect();
         let readings = self.anchored(run, stream.connector, readings).await;
+        let readings = sight::shown(run, self.target, readings, ReadPolicy::CacheFirst).await;
         self.buffer(run, stream, readings, &position);
         if !stream.in_order && stream.next.is_none() {
             self.sort(stream);
@@ -365,12 +374,12 @@ impl<'r> Listing<'r> {
     }
 
     /// The count of the list, when every source told its part of it.
-    fn total(&self, streams: &[Stream<'_>], by_link: bool) -> Option<(u64, &'static str)> {
+    fn total(&self, streams: &[Stream<'_>], is_partial: bool) -> Option<(u64, &'static str)> {
         let local = streams
             .iter()
             .any(|stream| !stream.status.filtered_locally.is_empty());
         let failed = streams.iter().any(|stream| stream.status.is_failure());
-        if by_link
+        if is_partial
             || local
             || self.cursor.is_some() && streams.iter().any(|stream| stream.total.is_none())
         {

@@ -2,6 +2,7 @@
 //! parents of a level at once and answers each of them.
 
 pub mod argument;
+pub mod audit;
 pub mod condition;
 pub mod entity;
 pub mod field;
@@ -11,6 +12,7 @@ pub mod list;
 pub mod merge;
 pub mod order;
 pub mod page;
+pub mod policy;
 pub mod provenance;
 pub mod relation;
 pub mod root;
@@ -26,8 +28,13 @@ use crate::fetch::loader::Loader;
 use crate::fetch::status::{code_of, message_of};
 use crate::fetch::{Failure, Fetch};
 use crate::record::email;
-use crate::record::value::Object;
+use crate::record::value::{Object, TypeId};
+use crate::resolve::audit::Reads;
 use crate::resolve::field::Fields;
+use crate::resolve::item::Entity;
+use crate::resolve::policy::Policy;
+use crate::resolve::policy::sight::RecordKey;
+use crate::resolve::policy::view::View;
 use crate::schema::Catalog;
 
 /// Why one field of one parent has no value.
@@ -120,6 +127,10 @@ pub struct Resolver {
     pub order: IdentityOrder,
     /// The largest page a caller may ask for.
     pub page_size_max: usize,
+    /// Who sees which records, and what of them.
+    pub policy: Policy,
+    /// Whether it is told who read what.
+    pub is_audited: bool,
 }
 
 /// One request's view of the resolvers.
@@ -131,6 +142,11 @@ pub struct Run {
     pub loader: Loader,
     /// Who asks.
     pub caller: Arc<Caller>,
+    /// What the caller may see.
+    pub view: View,
+    /// What the rules said of records, so that each is judged once.
+    verdicts: Mutex<BTreeMap<(TypeId, RecordKey), bool>>,
+    reads: Mutex<Reads>,
     source_objects: Mutex<BTreeMap<Arc<str>, Arc<Object>>>,
 }
 
@@ -138,10 +154,14 @@ impl Run {
     /// Starts a request that ends at `deadline`.
     pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, deadline: Instant) -> Self {
         let loader = Loader::new(resolver.fetch.clone(), deadline);
+        let view = resolver.policy.view(&caller);
         Self {
             resolver,
             loader,
             caller,
+            view,
+            verdicts: Mutex::default(),
+            reads: Mutex::default(),
             source_objects: Mutex::default(),
         }
     }
@@ -149,6 +169,29 @@ impl Run {
     /// The graph.
     pub fn catalog(&self) -> &Catalog {
         &self.resolver.catalog
+    }
+
+    /// Notes entities whose values go into the answer, when that is to be told.
+    fn note_read(&self, entities: &[Arc<Entity>]) {
+        if self.resolver.is_audited {
+            let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+            reads.note(entities);
+        }
+    }
+
+    fn take_reads(&self) -> Reads {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *reads)
+    }
+
+    fn verdict(&self, ty: TypeId, key: &RecordKey) -> Option<bool> {
+        let verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        verdicts.get(&(ty, key.clone())).copied()
+    }
+
+    fn remember(&self, ty: TypeId, key: RecordKey, lets_through: bool) {
+        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        verdicts.insert((ty, key), lets_through);
     }
 
     /// The sources that offer an operation, in configured order.

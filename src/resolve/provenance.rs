@@ -9,9 +9,11 @@ use crate::connector::Connector;
 use crate::fetch::status::SourceStatus;
 use crate::record::id::GlobalId;
 use crate::record::value::{Object, Value};
-use crate::record::{Age, CustomValue, Identifier, Reading};
+use crate::record::{Age, CustomValue, Identifier, IdentifierKind, Reading};
 use crate::resolve::Run;
 use crate::resolve::item::{Entity, Member, worst_age};
+use crate::resolve::policy::mask::masked_text;
+use crate::resolve::policy::view::Access;
 use crate::schema::Catalog;
 
 /// An instant as the graph writes it.
@@ -126,6 +128,13 @@ fn capability(
 /// `SourceRecord`.
 pub fn source_record(run: &Run, reading: &Reading) -> Value {
     let record = &reading.record;
+    // The record's own times say what the fields of the same meaning say.
+    let unless_hidden = |field: &str, time: &Option<Arc<str>>| {
+        let def = run.catalog().named(&record.entity);
+        let is_whole =
+            def.is_none_or(|def| run.view.access(run.catalog(), def, field) == Access::Whole);
+        Value::from(time.clone().filter(|_| is_whole))
+    };
     run.catalog()
         .build("SourceRecord")
         .set(
@@ -136,8 +145,14 @@ pub fn source_record(run: &Run, reading: &Reading) -> Value {
         .set("remoteType", Value::Text(record.remote_type.clone()))
         .set("remoteId", Value::Text(record.remote_id.clone()))
         .set("remoteUrl", Value::from(record.remote_url.clone()))
-        .set("remoteCreatedAt", Value::from(record.created_at.clone()))
-        .set("remoteUpdatedAt", Value::from(record.updated_at.clone()))
+        .set(
+            "remoteCreatedAt",
+            unless_hidden("createdAt", &record.created_at),
+        )
+        .set(
+            "remoteUpdatedAt",
+            unless_hidden("updatedAt", &record.updated_at),
+        )
         .set("fetchedAt", instant(reading.fetched_at))
         .set("expiresAt", instant(reading.expires_at))
         .set("state", text(reading.age.as_str()))
@@ -247,19 +262,35 @@ pub fn custom_fields(run: &Run, entity: &Entity, keys: Option<&[String]>) -> Val
     }))
 }
 
-fn identifier(run: &Run, reading: &Reading, identifier: &Identifier) -> Value {
-    run.catalog()
+/// An identifier as far as the caller sees it; nothing when it repeats a value that is denied.
+fn identifier(run: &Run, reading: &Reading, identifier: &Identifier) -> Option<Value> {
+    let mut seen = [identifier.value.clone(), identifier.normalized.clone()];
+    if let (IdentifierKind::Email, Some(def)) =
+        (identifier.kind, run.catalog().named(&reading.record.entity))
+    {
+        for path in ["emails.address", "emails.normalized"] {
+            match run.view.access(run.catalog(), def, path) {
+                Access::Whole => {}
+                Access::Masked(kind) => seen = seen.map(|text| masked_text(&text, kind).into()),
+                Access::Denied(_) => return None,
+            }
+        }
+    }
+    let [value, normalized] = seen;
+    let built = run
+        .catalog()
         .build("CustomerIdentifier")
         .set("type", text(identifier.kind.as_str()))
         .set("namespace", Value::from(identifier.namespace.clone()))
-        .set("value", Value::Text(identifier.value.clone()))
-        .set("normalized", Value::Text(identifier.normalized.clone()))
+        .set("value", Value::Text(value))
+        .set("normalized", Value::Text(normalized))
         .set(
             "verified",
             identifier.verified.map_or(Value::Null, Value::Bool),
         )
         .set("source", source_record(run, reading))
-        .value()
+        .value();
+    Some(built)
 }
 
 /// `[CustomerIdentifier!]`, restricted to some types.
@@ -285,7 +316,7 @@ pub fn identifiers(run: &Run, entity: &Entity, types: Option<&[String]>) -> Valu
             .iter()
             .filter(|known| wanted(known.kind.as_str()))
         {
-            found.push(identifier(run, reading, known));
+            found.extend(identifier(run, reading, known));
         }
     }
     list(found)
@@ -300,7 +331,7 @@ pub fn identity(run: &Run, entity: &Entity) -> Value {
         let matched = member
             .matched_on
             .iter()
-            .map(|matched| identifier(run, &member.reading, matched));
+            .filter_map(|matched| identifier(run, &member.reading, matched));
         run.catalog()
             .build("IdentityLink")
             .set("record", source_record(run, &member.reading))

@@ -1,6 +1,6 @@
 //! Relations between entities: foreign keys of a record, and the lists of what points back to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_graphql::Value as Argument;
@@ -18,6 +18,7 @@ use crate::resolve::condition::{Condition, Targets, conditions};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::order::{Order, Place, key, order};
 use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
+use crate::resolve::policy::sight::{self, RecordKey};
 use crate::resolve::{FieldError, Run, entity, identity};
 use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
 
@@ -38,8 +39,19 @@ pub fn node_type<'c>(run: &'c Run, connection: &str) -> Option<(&'c TypeDef, &'c
     run.catalog().object(&def.field("nodes")?.ty.name)
 }
 
-/// Follows a foreign key of each parent to one entity.
+/// Follows a foreign key of each parent to one entity that the caller sees.
 pub async fn follow(run: &Run, field: &FieldDef, link: &str, parents: &[Item]) -> Vec<Resolved> {
+    let found = targets_of(run, field, link, parents).await;
+    sight::screen(run, found).await
+}
+
+/// Follows a foreign key of each parent to one entity, whoever asks.
+pub async fn targets_of(
+    run: &Run,
+    field: &FieldDef,
+    link: &str,
+    parents: &[Item],
+) -> Vec<Resolved> {
     let Some((target, _)) = run.catalog().entity(&field.ty.name) else {
         return parents.iter().map(|_| Ok(Child::Null)).collect();
     };
@@ -160,6 +172,7 @@ pub async fn back(
         .iter()
         .map(|connector| ask(run, &ready, connector, parents));
     let answers = join_all(asked).await;
+    let unseen = unseen(run, &ready, &answers).await;
     parents
         .iter()
         .enumerate()
@@ -171,10 +184,39 @@ pub async fn back(
                 (*connector, answer.get(index).and_then(Option::as_ref))
             });
             Ok(Child::Item(Item::Page(Arc::new(assemble(
-                run, &ready, parent, of_parent,
+                run,
+                (&ready, &unseen),
+                parent,
+                of_parent,
             )))))
         })
         .collect()
+}
+
+/// The records among the answers that the caller does not see.
+async fn unseen(
+    run: &Run,
+    ready: &Ready<'_>,
+    answers: &[Vec<Option<Outcome>>],
+) -> BTreeSet<RecordKey> {
+    if !run.view.has_rule(&ready.target.name) {
+        return BTreeSet::new();
+    }
+    let outcomes = answers.iter().flatten().flatten();
+    let readings: Vec<Reading> = outcomes
+        .filter_map(|outcome| outcome.as_ref().ok())
+        .flat_map(entity::readings)
+        .filter(|reading| is_shown(run, &ready.conditions, &ready.targets, &reading.record))
+        .collect();
+    let key = |reading: &Reading| {
+        let record = &reading.record;
+        (record.source.clone(), record.remote_id.clone())
+    };
+    let mut unseen: BTreeSet<RecordKey> = readings.iter().map(key).collect();
+    for seen in sight::shown(run, ready.target, readings, ReadPolicy::CacheFirst).await {
+        unseen.remove(&key(&seen));
+    }
+    unseen
 }
 
 async fn prepare<'r>(
@@ -193,18 +235,44 @@ async fn prepare<'r>(
     let cut_first = arguments.first(run.resolver.page_size_max)?;
     let cursor = Cursor::read(arguments, &hash)?;
     let conditions = conditions(run.catalog(), field, arguments);
+    run.view
+        .check_conditions(run.catalog(), (target, def), &conditions)?;
+    let order = permitted_order(run, target, field, arguments)?;
     let targets = targets(run, &conditions).await?;
     Ok(Ready {
         target,
         def,
         operation: operation_by(link),
-        order: order(run.catalog(), field, arguments),
+        order,
         conditions,
         targets,
         cursor,
         cut_first,
         hash,
     })
+}
+
+/// The order of a list. One by what the caller may not see is refused, since places and cursors would tell the value; when
+/// the caller did not choose it, the sources' own order takes its place.
+pub fn permitted_order(
+    run: &Run,
+    target: &TypeDef,
+    field: &FieldDef,
+    arguments: &Arguments,
+) -> Result<Order, FieldError> {
+    let asked = order(run.catalog(), field, arguments);
+    let Some(path) = &asked.path else {
+        return Ok(asked);
+    };
+    match run.view.check_path(run.catalog(), target, path, "`sort`") {
+        Ok(()) => Ok(asked),
+        Err(refusal) if arguments.get("sort").is_some() => Err(refusal),
+        Err(_) => Ok(Order {
+            name: None,
+            path: None,
+            descending: false,
+        }),
+    }
 }
 
 /// Whether the conditions on sources let this one in.
@@ -347,7 +415,7 @@ async fn ask(
 /// Merges what the sources hold for one parent into a page.
 fn assemble<'a>(
     run: &Run,
-    ready: &Ready<'_>,
+    (ready, unseen): (&Ready<'_>, &BTreeSet<RecordKey>),
     parent: &Entity,
     answers: impl Iterator<Item = (&'a Arc<Connector>, Option<&'a Outcome>)>,
 ) -> crate::resolve::item::Page {
@@ -373,7 +441,10 @@ fn assemble<'a>(
         add(&mut statuses, status);
         let Ok(answer) = outcome else { continue };
         for reading in entity::readings(answer) {
-            if is_shown(run, &ready.conditions, &ready.targets, &reading.record) {
+            let record = &reading.record;
+            let is_seen = unseen.is_empty()
+                || !unseen.contains(&(record.source.clone(), record.remote_id.clone()));
+            if is_seen && is_shown(run, &ready.conditions, &ready.targets, record) {
                 rows.push(row(run, ready, reading));
             }
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_graphql::Value as Argument;
 
-use crate::auth::scope::Requirement;
 use crate::error::Code;
 use crate::fetch::{Question, ReadPolicy};
 use crate::record::id::GlobalId;
@@ -13,11 +12,10 @@ use crate::record::value::Value;
 use crate::record::{Reading, email};
 use crate::resolve::argument::{Arguments, text};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
+use crate::resolve::policy::{BYPASS, sight};
 use crate::resolve::{FieldError, Run, entity, identity, relation};
 
 const IDS_MAX: usize = 100;
-/// The scope that allows a caller to bypass the cache.
-const BYPASS: &str = "cache:bypass";
 
 /// Names that [`compute`] knows, for the check at start.
 pub const COMPUTED: &[&str] = &[
@@ -114,12 +112,8 @@ async fn nodes(run: &Run, ids: &[String]) -> Vec<Resolved> {
 }
 
 fn may_see(run: &Run, type_name: &str) -> bool {
-    run.catalog().named(type_name).is_some_and(|def| {
-        Requirement {
-            alternatives: def.requires.clone(),
-        }
-        .is_met_by(&run.caller)
-    })
+    let def = run.catalog().named(type_name);
+    def.is_some_and(|def| run.view.may_see_type(def.id))
 }
 
 fn viewer(run: &Run) -> Value {
@@ -184,6 +178,12 @@ fn by_email(run: &Run, address: &str) -> Result<Vec<Lookup>, FieldError> {
     let key: Arc<str> = email::match_key(address)
         .ok_or_else(|| refuse("`identifier.email` is not an address that can identify a customer"))?
         .into();
+    if let Some((def, _)) = run.catalog().entity(identity::CUSTOMER) {
+        for path in ["emails.address", "emails.normalized"] {
+            run.view
+                .check_path(run.catalog(), def, path, "`identifier.email`")?;
+        }
+    }
     if run.resolver.order.never_links(&key) {
         return Err(refuse(
             "`identifier.email` is a shared mailbox, which identifies nobody",
@@ -297,6 +297,11 @@ async fn one_customer(run: &Run, seeds: Vec<Reading>, policy: ReadPolicy) -> Res
                     && member.record.remote_id == seed.record.remote_id
             })
         });
+        // What the caller does not see is no match either.
+        let seen = sight::visible(run, vec![Some(entity)]).await;
+        let Some(entity) = seen.into_iter().next().flatten() else {
+            continue;
+        };
         match &found {
             None => found = Some(entity),
             Some(known) if entity::id(run, known) == entity::id(run, &entity) => {}

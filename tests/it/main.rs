@@ -9,11 +9,14 @@
     reason = "a test fails by panicking, and describes itself by its name"
 )]
 
+mod api_key;
 mod architecture;
+mod audit;
 mod auth;
 mod budget;
 mod cache;
 mod callers;
+mod certificate;
 mod check;
 mod cli;
 mod connector;
@@ -25,14 +28,19 @@ mod differential;
 mod engine;
 mod fault;
 mod fidelity;
+mod forgery;
 mod generated;
 mod graphiql;
 mod graphql_http;
 mod hostile;
 mod house;
 mod http;
+mod identity_provider;
+mod isolation;
 mod list;
 mod manual;
+mod matrix;
+mod policy;
 mod price;
 mod protocol;
 mod readme;
@@ -40,4 +48,5 @@ mod replicas;
 mod sandbox;
 mod streams;
 mod support;
+mod tls;
 mod transport;

@@ -21,8 +21,12 @@ const SECRET_BYTES_MIN: usize = 32;
 pub struct AuthSection {
     /// The issuers whose tokens are accepted, each with its own keys.
     pub issuers: Vec<IssuerSection>,
-    /// The scopes that a role stands for, by role.
+    /// The scopes that a role stands for, by role; for tokens, API keys and certificates alike.
     pub roles: BTreeMap<String, Vec<String>>,
+    /// The file of API keys, which `tributary key` writes; read anew when it changes.
+    pub keys_file: Option<PathBuf>,
+    /// The client certificates that stand for callers; the first that fits counts.
+    pub certificates: Vec<CertificateSection>,
     /// How far the issuers' clocks may differ from ours, at most 5m.
     pub leeway: Span,
 }
@@ -32,6 +36,8 @@ impl Default for AuthSection {
         Self {
             issuers: Vec::new(),
             roles: BTreeMap::new(),
+            keys_file: None,
+            certificates: Vec::new(),
             leeway: seconds(5),
         }
     }
@@ -57,6 +63,63 @@ impl AuthSection {
                 );
             }
             issuer.validate(&mut refuse);
+        }
+        for (index, certificate) in self.certificates.iter().enumerate() {
+            let mut refuse = |key: &str, message: &str| {
+                check.refuse(&["certificates".into(), index.into(), key.into()], message);
+            };
+            certificate.validate(&mut refuse);
+        }
+    }
+}
+
+/// A client certificate that stands for a caller; every name that is given must be the certificate's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateSection {
+    /// The caller's name, its `subject`.
+    pub name: String,
+    /// The common name of the certificate's subject.
+    pub common_name: Option<String>,
+    /// A DNS name among its alternative names.
+    pub dns: Option<String>,
+    /// A URI among its alternative names, as `spiffe://acme/billing`.
+    pub uri: Option<String>,
+    /// An e-mail address among its alternative names.
+    pub email: Option<String>,
+    /// The SHA-256 of the certificate in hexadecimal.
+    pub fingerprint: Option<String>,
+    /// The caller's tenant.
+    pub tenant: Option<String>,
+    /// The caller's roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Scopes beside those of the roles.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// What rules on records read of the caller.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+}
+
+impl CertificateSection {
+    fn validate(&self, refuse: &mut dyn FnMut(&str, &str)) {
+        if self.name.is_empty() {
+            refuse("name", "`name` must name the caller.");
+        }
+        let names = [
+            &self.common_name,
+            &self.dns,
+            &self.uri,
+            &self.email,
+            &self.fingerprint,
+        ];
+        if names.iter().all(|name| name.is_none()) {
+            let message = "A certificate needs at least one of `common_name`, `dns`, `uri`, `email` and `fingerprint`.";
+            refuse("name", message);
+        }
+        if names.into_iter().flatten().any(String::is_empty) {
+            refuse("name", "No name of a certificate may be empty.");
         }
     }
 }
@@ -100,6 +163,36 @@ pub struct IssuerSection {
     pub jwks_file: Option<PathBuf>,
     /// Where the issuer publishes its JSON Web Key Set; https, or http on this machine.
     pub jwks_url: Option<String>,
+    /// Whether the issuer's metadata, `/.well-known/openid-configuration` below `issuer`, tells where its keys are.
+    #[serde(default)]
+    pub discovery: bool,
+    /// The values of a token's `typ` that are accepted; a token without one counts as `JWT`.
+    #[serde(default = "types")]
+    pub types: Vec<String>,
+    /// The claim that lists the roles; dots lead into objects, as in `realm_access.roles`.
+    #[serde(default = "roles_claim")]
+    pub roles_claim: String,
+    /// Which role each value of that claim stands for; when empty the values are names of roles.
+    #[serde(default)]
+    pub role_values: BTreeMap<String, String>,
+    /// The roles of a caller whose token has none.
+    #[serde(default)]
+    pub default_roles: Vec<String>,
+    /// The claim that names the tenant; dots lead into objects.
+    #[serde(default = "tenant_claim")]
+    pub tenant_claim: String,
+}
+
+fn types() -> Vec<String> {
+    vec!["JWT".to_owned(), "at+jwt".to_owned()]
+}
+
+fn roles_claim() -> String {
+    "roles".to_owned()
+}
+
+fn tenant_claim() -> String {
+    "tenant".to_owned()
 }
 
 impl IssuerSection {
@@ -122,6 +215,21 @@ impl IssuerSection {
                 "`algorithms` must name at least one algorithm.",
             );
         }
+        if self.types.is_empty() {
+            refuse("types", "`types` must name at least one type.");
+        }
+        for (key, claim) in [
+            ("roles_claim", &self.roles_claim),
+            ("tenant_claim", &self.tenant_claim),
+        ] {
+            if claim.is_empty() {
+                refuse(key, &format!("`{key}` must name a claim."));
+            }
+        }
+        self.validate_keys(refuse);
+    }
+
+    fn validate_keys(&self, refuse: &mut dyn FnMut(&str, &str)) {
         let fits =
             |algorithm: &Algorithm| (*algorithm == Algorithm::HS256) == self.secret.is_some();
         if !self.algorithms.iter().all(fits) {
@@ -134,10 +242,18 @@ impl IssuerSection {
             .into_iter()
             .flatten()
             .count();
-        let others =
-            usize::from(self.secret.is_some()).saturating_add(usize::from(self.jwks_url.is_some()));
+        let others = [
+            self.secret.is_some(),
+            self.jwks_url.is_some(),
+            self.discovery,
+        ];
+        let others = others.into_iter().filter(|given| *given).count();
         if files.saturating_add(others) != 1 {
-            let message = "An issuer needs exactly one of `secret`, `public_key_file`, `jwks_file` and `jwks_url`.";
+            let message = "An issuer needs exactly one of `secret`, `public_key_file`, `jwks_file`, `jwks_url` and `discovery`.";
+            refuse("issuer", message);
+        }
+        if self.discovery && !is_safe_url(&self.issuer) {
+            let message = "`issuer` must be an https URL without credentials for `discovery`; http is for this machine only.";
             refuse("issuer", message);
         }
         if self
@@ -158,7 +274,8 @@ impl IssuerSection {
     }
 }
 
-fn is_safe_url(text: &str) -> bool {
+/// Whether a text is an https URL without credentials, or an http one of this machine.
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
     };

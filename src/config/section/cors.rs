@@ -21,14 +21,17 @@ impl CorsSection {
             check.refuse(&["origins".into()], "`origins` must be at most 100.");
         }
         for (index, text) in self.origins.iter().enumerate() {
-            let is_origin = Url::parse(text).is_ok_and(|url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.origin().ascii_serialization() == *text
-            });
-            if !is_origin {
+            if !is_origin(text) {
                 let message = "An origin is scheme, host and port only, in lower case, as in `https://app.acme.example`.";
                 check.refuse(&["origins".into(), index.into()], message);
             }
         }
     }
+}
+
+/// Whether a text is an origin as browsers write it.
+pub(crate) fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *text
+    })
 }

@@ -24,6 +24,8 @@ pub struct LogSection {
     pub format: LogFormat,
     /// What is logged: a level, or a list such as `info,tributary::transport=debug`.
     pub filter: String,
+    /// Whether it is logged who read which entities by which operation, under the target `tributary::audit`.
+    pub audit: bool,
 }
 
 impl Default for LogSection {
@@ -31,6 +33,7 @@ impl Default for LogSection {
         Self {
             format: LogFormat::Text,
             filter: "info".to_owned(),
+            audit: false,
         }
     }
 }

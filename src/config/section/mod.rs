@@ -9,6 +9,7 @@ pub mod graphiql;
 pub mod identity;
 pub mod limits;
 pub mod log;
+pub mod policy;
 pub mod redis;
 pub mod schema;
 pub mod server;

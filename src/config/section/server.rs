@@ -1,11 +1,13 @@
 //! The section `server`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::config::net::Net;
 use crate::config::section::{Check, seconds};
 use crate::config::size::Size;
 use crate::config::span::Span;
@@ -31,6 +33,56 @@ pub struct ServerSection {
     pub connections_max: u32,
     /// How long requests in flight get to finish at shutdown, at most 10m.
     pub drain: Span,
+    /// TLS on this listener; without it a proxy in front must end TLS.
+    pub tls: Option<TlsSection>,
+    /// Proxies that end TLS and forward their clients' certificates.
+    pub forwarded_certificates: ForwardedSection,
+}
+
+/// TLS of the listener.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// The PEM file of the gateway's certificate, with those that link it to its authority.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// The PEM file of the authorities whose client certificates are accepted.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients are asked for a certificate, and must have one.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients show a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// They may.
+    #[default]
+    Optional,
+    /// They must, or the handshake fails.
+    Required,
+}
+
+/// Which proxies are believed when they forward a certificate, and how they do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForwardedSection {
+    /// The header, which carries the certificate as RFC 9440 writes it; the proxy must remove it from its clients' requests.
+    pub header: String,
+    /// Addresses or ranges of the proxies, as `10.0.0.0/8`; when empty the header means nothing.
+    #[schemars(with = "Vec<String>")]
+    pub peers: Vec<Net>,
+}
+
+impl Default for ForwardedSection {
+    fn default() -> Self {
+        Self {
+            header: "client-cert".to_owned(),
+            peers: Vec::new(),
+        }
+    }
 }
 
 impl Default for ServerSection {
@@ -44,6 +96,8 @@ impl Default for ServerSection {
             requests_max: 1_000,
             connections_max: 10_000,
             drain: seconds(20),
+            tls: None,
+            forwarded_certificates: ForwardedSection::default(),
         }
     }
 }
@@ -55,6 +109,20 @@ impl ServerSection {
         check.size("body_bytes", self.body_bytes, 1024..=64 * 1024 * 1024);
         check.span("request_timeout", self.request_timeout, arrival.clone());
         check.span("header_timeout", self.header_timeout, arrival.clone());
+        let requires = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_auth == ClientAuth::Required && tls.client_ca.is_none());
+        if requires {
+            let message = "`client_auth: required` needs a `client_ca`.";
+            check.refuse(&["tls".into(), "client_auth".into()], message);
+        }
+        let header = &self.forwarded_certificates.header;
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if header.is_empty() || !header.bytes().all(is_name) {
+            let message = "`header` must be a header's name in lower case.";
+            check.refuse(&["forwarded_certificates".into(), "header".into()], message);
+        }
         check.span("write_timeout", self.write_timeout, arrival);
         check.number("requests_max", self.requests_max.into(), 1..=1_000_000);
         check.number(

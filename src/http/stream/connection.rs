@@ -21,6 +21,7 @@ use crate::http::GraphqlState;
 use crate::http::limit::meter::Seat;
 use crate::http::operation::Outcome;
 use crate::http::params;
+use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
 use crate::http::stream::message::{self, Incoming};
 use crate::http::stream::{expired, expiry};
@@ -81,7 +82,7 @@ pub(crate) struct Connection {
     state: Arc<GraphqlState>,
     request_id: Arc<str>,
     /// Proof that came with the handshake, for clients that are no browsers.
-    authorization: Option<String>,
+    brought: Brought,
     caller: Option<Arc<Caller>>,
     seat: Option<Seat>,
     operations: SelectAll<Operation>,
@@ -94,14 +95,14 @@ impl Connection {
     pub(crate) fn new(
         state: Arc<GraphqlState>,
         request_id: &str,
-        authorization: Option<String>,
+        brought: Brought,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let allowance = Allowance::new(state.streams.settings.messages_per_second);
         Self {
             state,
             request_id: request_id.into(),
-            authorization,
+            brought,
             caller: None,
             seat: None,
             operations: SelectAll::new(),
@@ -142,12 +143,11 @@ impl Connection {
                 init.map_err(|_| Goodbye::new(4408, "Connection initialisation timeout"))??
             }
         };
-        let authorization = proof(&init)
-            .map(str::to_owned)
-            .or(self.authorization.take());
+        let later = proof(&init).map(str::to_owned);
+        let brought = std::mem::take(&mut self.brought).or_later(later);
         let auth = &self.state.services.auth;
         let caller =
-            auth.authenticate(authorization.as_deref())
+            auth.authenticate(brought.proofs())
                 .await
                 .map_err(|error| match error.code {
                     Code::Internal => Goodbye::new(4500, "Internal server error"),

@@ -13,6 +13,7 @@ use crate::error::Code;
 
 use crate::http::GraphqlState;
 use crate::http::cors::Origins;
+use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
 use crate::http::stream::connection::Connection;
 
@@ -44,10 +45,7 @@ pub(crate) async fn open(
             return Err(Refusal::new(Code::BadRequest, message));
         }
     };
-    let authorization = parts.headers.get(header::AUTHORIZATION);
-    let authorization = authorization
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let brought = Brought::by(&parts.headers, &parts.extensions);
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(settings.read_buffer_bytes)
@@ -56,7 +54,7 @@ pub(crate) async fn open(
         .max_message_size(settings.message_bytes_max)
         .max_frame_size(settings.message_bytes_max);
     let streams = Arc::clone(&state.streams);
-    let connection = Connection::new(Arc::clone(state), request_id, authorization, permit);
+    let connection = Connection::new(Arc::clone(state), request_id, brought, permit);
     Ok(upgrade.on_upgrade(move |socket| async move {
         streams.keep(connection.run(socket)).await;
     }))

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tributary::{
     app::settings,
-    auth::{AuthError, caller::Caller},
+    auth::{AuthError, Proofs, caller::Caller},
     cache::clock::Clock,
     config::Config,
     error::Code,
@@ -73,7 +73,13 @@ impl Front {
         };
         let shutdown = CancellationToken::new();
         let routes = routes(services, &settings);
-        let task = tokio::spawn(serve::serve(listener, routes, settings, shutdown.clone()));
+        let task = tokio::spawn(serve::serve(
+            listener,
+            routes,
+            settings,
+            serve::Security::default(),
+            shutdown.clone(),
+        ));
         Self {
             address,
             graph,
@@ -128,9 +134,9 @@ struct OneToken;
 impl CallerCheck for OneToken {
     fn authenticate<'a>(
         &'a self,
-        authorization: Option<&'a str>,
+        proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
-        let answer = match authorization {
+        let answer = match proofs.authorization {
             None => Err((Code::Unauthenticated, "no token was sent")),
             Some(value) if value.strip_prefix("Bearer ") == Some(TOKEN) => Ok(TimeDelta::hours(1)),
             Some(value) if value.strip_prefix("Bearer ") == Some(SHORT_TOKEN) => Ok(SHORT),
@@ -147,6 +153,7 @@ impl CallerCheck for OneToken {
                 tenant: None,
                 scopes: BTreeSet::new(),
                 roles: BTreeSet::new(),
+                claims: serde_json::Map::new(),
                 expires_at: Utc::now() + ttl,
             }))
         })

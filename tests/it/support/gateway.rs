@@ -66,7 +66,8 @@ impl Setup {
         self
     }
 
-    pub async fn start(self) -> Running {
+    /// A gateway that is not served, for questions without HTTP.
+    pub async fn build(self) -> (Gateway, std::sync::Arc<Sandbox>) {
         let sandbox = match self.sandbox {
             Some(sandbox) => sandbox,
             None => std::sync::Arc::new(Sandbox::start(Options::default()).await.unwrap()),
@@ -85,7 +86,11 @@ impl Setup {
             load::assemble(config, &self.connectors, &environment, &mut diagnostics)
         });
         assert!(!diagnostics.has_errors(), "{}", diagnostics.render_plain());
-        let gateway = Gateway::new(loaded.unwrap()).unwrap();
+        (Gateway::new(loaded.unwrap()).unwrap(), sandbox)
+    }
+
+    pub async fn start(self) -> Running {
+        let (gateway, sandbox) = self.build().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

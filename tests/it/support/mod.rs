@@ -1,5 +1,6 @@
 //! What tests stand on: a real Redis, and vendors that misbehave on request.
 
+pub mod caller;
 pub mod client;
 pub mod connector;
 pub mod differential;

@@ -167,6 +167,8 @@ fn engine(catalog: &Arc<Catalog>, world: Arc<World>) -> Engine {
         fields: world,
         order: IdentityOrder::default(),
         page_size_max: 1_000,
+        policy: tributary::resolve::policy::Policy::of_scopes(catalog),
+        is_audited: false,
     };
     let limits = DocumentLimits {
         fields_max: u64::MAX,
@@ -194,6 +196,7 @@ fn caller(catalog: &Catalog) -> Caller {
         tenant: None,
         scopes,
         roles: BTreeSet::new(),
+        claims: serde_json::Map::new(),
         expires_at: DateTime::<Utc>::MAX_UTC,
     }
 }
