@@ -11,6 +11,7 @@ pub mod key;
 pub mod permit;
 pub mod redis;
 pub mod refresh;
+mod secret;
 pub mod settings;
 pub mod value;
 

@@ -199,9 +199,23 @@ impl Connector {
         let mut call = self.render(op, asked)?;
         call.inner = u32::try_from(asked.keys.len()).unwrap_or(u32::MAX).max(1);
         let url = call.url.clone();
+        let again = op.plan.safe.then(|| call.clone());
         let reply = self.client.send(call, terms.clone()).await?;
-        let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
-        let answer = self.read(op, reply, url);
+        let mut was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+        // The status 401 was heeded already; that a session is over may stand in a body of any status.
+        let is_new = reply.status != StatusCode::UNAUTHORIZED;
+        let token = reply.token;
+        let mut answer = self.read(op, reply, url.clone());
+        let is_over = |answer: &Result<Answer, CallFailure>| matches!(answer, Err(failure) if failure.class == FailureClass::Unauthorized);
+        if let Some(call) = again
+            && is_new
+            && is_over(&answer)
+            && self.client.renew(token)
+        {
+            let reply = self.client.send(call, terms.clone()).await?;
+            was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+            answer = self.read(op, reply, url);
+        }
         // The status 429 speaks for itself; a code of the vendor's own is known here only.
         if let Err(failure) = &answer
             && failure.class == FailureClass::RateLimited
