@@ -5,34 +5,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::{Expiry, future::Cache};
+use moka::{Expiry, future::Cache, notification::RemovalCause};
 
-use crate::cache::{clock::Clock, entry::Entry, key::Key, value::Stored};
+use crate::cache::{clock::Clock, entry::Entry, key::Key, validity::Validity, value::Stored};
 
 /// What an entry costs beside its key's text and its value: times, counters, table slots.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
 
+/// An entry with its validity.
+#[derive(Debug)]
+pub(crate) struct Held<V: Stored> {
+    pub(crate) entry: Arc<Entry<V>>,
+    pub(crate) validity: Validity,
+}
+
+impl<V: Stored> Clone for Held<V> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+            validity: self.validity.clone(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Memory<V: Stored> {
-    entries: Cache<Key, Arc<Entry<V>>>,
+    entries: Cache<Key, Held<V>>,
 }
 
 impl<V: Stored> Memory<V> {
     pub(crate) fn new(bytes_max: u64, clock: Clock) -> Self {
         let entries = Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|key: &Key, entry: &Arc<Entry<V>>| weigh(key, &entry.value))
+            .weigher(|key: &Key, held: &Held<V>| weigh(key, &held.entry.value))
             .expire_after(UntilStale { clock })
+            .eviction_listener(|_, held: Held<V>, cause| match cause {
+                RemovalCause::Replaced | RemovalCause::Explicit => held.validity.end(),
+                RemovalCause::Expired | RemovalCause::Size => {}
+            })
             .build();
         Self { entries }
     }
 
-    pub(crate) async fn get(&self, key: &Key) -> Option<Arc<Entry<V>>> {
+    pub(crate) async fn get(&self, key: &Key) -> Option<Held<V>> {
         self.entries.get(key).await
     }
 
-    pub(crate) async fn put(&self, key: Key, entry: Arc<Entry<V>>) {
-        self.entries.insert(key, entry).await;
+    pub(crate) async fn put(&self, key: Key, entry: Arc<Entry<V>>) -> Validity {
+        let validity = Validity::default();
+        let held = Held {
+            entry,
+            validity: validity.clone(),
+        };
+        self.entries.insert(key, held).await;
+        validity
     }
 
     pub(crate) async fn forget(&self, key: &Key) {
@@ -58,23 +84,18 @@ struct UntilStale {
     clock: Clock,
 }
 
-impl<V: Stored> Expiry<Key, Arc<Entry<V>>> for UntilStale {
-    fn expire_after_create(
-        &self,
-        _key: &Key,
-        entry: &Arc<Entry<V>>,
-        _at: Instant,
-    ) -> Option<Duration> {
-        Some(entry.remaining(self.clock.now()))
+impl<V: Stored> Expiry<Key, Held<V>> for UntilStale {
+    fn expire_after_create(&self, _key: &Key, held: &Held<V>, _at: Instant) -> Option<Duration> {
+        Some(held.entry.remaining(self.clock.now()))
     }
 
     fn expire_after_update(
         &self,
         _key: &Key,
-        entry: &Arc<Entry<V>>,
+        held: &Held<V>,
         _at: Instant,
         _left: Option<Duration>,
     ) -> Option<Duration> {
-        Some(entry.remaining(self.clock.now()))
+        Some(held.entry.remaining(self.clock.now()))
     }
 }

@@ -13,6 +13,7 @@ pub mod redis;
 pub mod refresh;
 mod secret;
 pub mod settings;
+pub mod validity;
 pub mod value;
 
 mod memory;
@@ -25,10 +26,11 @@ use crate::cache::{
     clock::Clock,
     entry::{Entry, Lifetime, State},
     key::Key,
-    memory::Memory,
+    memory::{Held, Memory},
     redis::RedisTier,
     refresh::{RefreshGuard, Refreshing},
     settings::CacheSettings,
+    validity::Validity,
     value::Stored,
 };
 
@@ -59,6 +61,8 @@ pub struct Hit<V> {
     pub state: State,
     /// Where it was found.
     pub tier: Tier,
+    /// Ends when the entry is replaced in this process or forgotten.
+    pub validity: Validity,
 }
 
 /// The two tiers as one cache.
@@ -86,8 +90,8 @@ impl<V: Stored> Cache<V> {
         let mut hits = Vec::with_capacity(keys.len());
         let mut missing = Vec::new();
         for key in keys {
-            let entry = self.memory.get(key).await;
-            let hit = entry.and_then(|entry| self.judge(entry, Tier::Memory));
+            let held = self.memory.get(key).await;
+            let hit = held.and_then(|held| self.judge(held, Tier::Memory));
             if hit.is_none() {
                 count(Tier::Memory, "miss");
                 missing.push(key);
@@ -180,12 +184,12 @@ impl<V: Stored> Cache<V> {
                     continue;
                 }
             };
-            let hit = self.judge(entry, Tier::Redis);
-            match &hit {
+            let validity = Validity::default();
+            let mut hit = self.judge(Held { entry, validity }, Tier::Redis);
+            match &mut hit {
                 Some(hit) => {
-                    self.memory
-                        .put((*key).clone(), Arc::clone(&hit.entry))
-                        .await
+                    let entry = Arc::clone(&hit.entry);
+                    hit.validity = self.memory.put((*key).clone(), entry).await;
                 }
                 None => count(Tier::Redis, "miss"),
             }
@@ -195,13 +199,19 @@ impl<V: Stored> Cache<V> {
     }
 
     /// Makes a hit of an entry that may still be served.
-    fn judge(&self, entry: Arc<Entry<V>>, tier: Tier) -> Option<Hit<V>> {
+    fn judge(&self, held: Held<V>, tier: Tier) -> Option<Hit<V>> {
+        let Held { entry, validity } = held;
         let state = entry.state(self.clock.now())?;
         match state {
             State::Fresh => count(tier, "fresh"),
             State::Stale => count(tier, "stale"),
         }
-        Some(Hit { entry, state, tier })
+        Some(Hit {
+            entry,
+            state,
+            tier,
+            validity,
+        })
     }
 }
 

@@ -173,6 +173,8 @@ pub(crate) struct ErrorPlan {
     pub(crate) code: Option<Expression>,
     pub(crate) message: Option<Expression>,
     pub(crate) retry_after: Option<Expression>,
+    /// The media type that the vendor says wrongly, and that is none.
+    pub(crate) content_type: Option<String>,
     pub(crate) classes: BTreeMap<String, FailureClass>,
 }
 

@@ -20,6 +20,8 @@ use crate::transport::retry::retry_after;
 
 /// Longest code and message of a vendor that go into the log.
 const LOGGED_CHARS_MAX: usize = 200;
+/// Longest media type that goes into the log.
+const MEDIA_TYPE_CHARS_MAX: usize = 80;
 /// Codes that GraphQL servers share.
 const GRAPHQL_CODES: &[(&str, FailureClass)] = &[
     ("UNAUTHENTICATED", FailureClass::Unauthorized),
@@ -85,6 +87,7 @@ impl Connector {
                 }
             }
             CallPlan::Graphql { .. } => {
+                check_json(op, &reply)?;
                 self.read_graphql(op, &reply, &limits, (&status, &headers))?
             }
         };
@@ -117,10 +120,8 @@ impl Connector {
             let evidence = Evidence::of(reply, "the reply has a failing status");
             return Err(self.fail(op, &body, evidence, about));
         }
-        if !is_blank && !may_be_json(&content_type(&reply.headers)) {
-            return Err(CallFailure::invalid(
-                "the reply's content type is not that of JSON",
-            ));
+        if !is_blank {
+            check_json(op, reply)?;
         }
         decoded.map_err(|error| undecodable(reply, &error))
     }
@@ -354,7 +355,8 @@ impl Answer {
 /// A failure to decode; a status that tells more goes before it.
 fn undecodable(reply: &Reply, error: &crate::protocol::error::DecodeError) -> CallFailure {
     if reply.status.is_success() {
-        return CallFailure::invalid(error.to_string());
+        let kind = media_type(&reply.headers);
+        return CallFailure::invalid(format!("{error}; the reply says to be `{kind}`"));
     }
     CallFailure::new(
         FailureClass::of_status(reply.status),
@@ -362,10 +364,30 @@ fn undecodable(reply: &Reply, error: &crate::protocol::error::DecodeError) -> Ca
     )
 }
 
-/// Whether a body of that media type may be JSON: said so, not said at all, or sent as plain text as some vendors do.
-fn may_be_json(kind: &str) -> bool {
-    let kind = kind.split(';').next().unwrap_or(kind).trim();
-    kind.is_empty() || kind.contains("json") || matches!(kind, "text/plain" | "text/javascript")
+/// Refuses a body that says not to be JSON, such as the page of a proxy: said to be JSON, not said at all, sent as plain text
+/// as some vendors do, or what the operation says of its vendor.
+fn check_json(op: &Operation, reply: &Reply) -> Result<(), CallFailure> {
+    let kind = media_type(&reply.headers);
+    let declared = op.plan.errors.content_type.as_ref();
+    let is_declared = declared.is_some_and(|declared| declared.eq_ignore_ascii_case(&kind));
+    let is_json = !reply.status.is_success() || kind.is_empty() || kind.contains("json");
+    if is_declared || is_json || matches!(&*kind, "text/plain" | "text/javascript") {
+        return Ok(());
+    }
+    Err(CallFailure::invalid(format!(
+        "the reply says to be `{kind}` and not JSON"
+    )))
+}
+
+/// The media type without its parameters, with nothing in it that is not of a media type.
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = content_type(headers);
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let known = |c: &char| c.is_ascii_alphanumeric() || "/+-._".contains(*c);
+    kind.chars()
+        .filter(known)
+        .take(MEDIA_TYPE_CHARS_MAX)
+        .collect()
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -332,6 +332,9 @@ pub struct OperationSpec {
     pub not_found: Option<Vec<u16>>,
     /// Whether the call may be repeated; true when absent, since these operations read.
     pub safe: Option<bool>,
+    /// REST and GraphQL: the media type of the replies when the vendor says a wrong one, such as `text/html`; any that is not of
+    /// JSON is a failure otherwise.
+    pub content_type: Option<String>,
     /// What may be asked of the vendor by this operation; the budget of the file holds as well.
     #[serde(default)]
     pub budget: OperationBudgetSettings,

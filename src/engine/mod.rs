@@ -7,6 +7,7 @@ pub mod execute;
 pub mod guard;
 pub mod plan;
 pub mod respond;
+pub mod reuse;
 pub mod stream;
 
 pub(crate) mod refusal;
@@ -21,6 +22,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Positioned, ServerError, ValidationMode, Value, Variables as SentVariables};
 use bytes::Bytes;
+use metrics::counter;
 
 use crate::auth::caller::Caller;
 use crate::engine::bind::Bound;
@@ -31,6 +33,7 @@ use crate::engine::guard::DocumentLimits;
 use crate::engine::plan::Plan;
 use crate::engine::refusal::Refusal;
 use crate::engine::respond::Writer;
+use crate::engine::reuse::{AnswerKey, Answers};
 use crate::error::Code;
 use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, entity, root};
@@ -74,6 +77,8 @@ pub enum EngineError {
 
 /// Memory for documents and their plans.
 const DOCUMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Memory for answers that may be given again.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Runs operations over the graph.
 pub struct Engine {
@@ -84,6 +89,7 @@ pub struct Engine {
     introspection: Schema,
     documents: Documents,
     numbers: Numbers,
+    answers: Answers,
     limits: DocumentLimits,
     deadline: Duration,
     sdl: String,
@@ -115,6 +121,7 @@ impl Engine {
             introspection,
             documents: Documents::new(DOCUMENT_BYTES_MAX),
             numbers: Numbers::default(),
+            answers: Answers::new(ANSWER_BYTES_MAX),
             limits,
             deadline,
             sdl,
@@ -155,6 +162,17 @@ impl Engine {
             );
             return Err(Refusal::of(Code::LimitExceeded, message));
         }
+        let key = AnswerKey {
+            plan: numbered.number,
+            variables: variables.canonical(),
+            view: view(&caller),
+        };
+        if !plan.is_volatile
+            && let Some(body) = self.answers.get(&key, self.resolver.fetch.now())
+        {
+            counter!("tributary_answers_reused_total").increment(1);
+            return Ok(body);
+        }
         let introspection = self.introspect(request, &document, operation, plan).await?;
         let deadline = Instant::now() + self.deadline;
         let run = Run::new(self.resolver.clone(), caller, deadline);
@@ -170,7 +188,15 @@ impl Engine {
             &request.request_id,
             self.limits.errors_max,
         );
-        Ok(writer.answer(&plan.root, &level).body.into())
+        let written = writer.answer(&plan.root, &level);
+        let body = Bytes::from(written.body);
+        if !plan.is_volatile
+            && !written.has_errors
+            && let Some(ground) = run.loader.ground()
+        {
+            self.answers.put(key, body.clone(), ground);
+        }
+        Ok(body)
     }
 
     /// The document of that text: guarded, parsed and validated, unless that was done lately.
@@ -276,6 +302,16 @@ impl Engine {
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
+}
+
+/// All of a caller that can decide an answer; fields that tell who asks are volatile.
+fn view(caller: &Caller) -> String {
+    let mut view = String::new();
+    for scope in &caller.scopes {
+        view.push_str(scope);
+        view.push(' ');
+    }
+    view
 }
 
 /// Every `@computed` field must be one that a resolver knows.

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use crate::cache::validity::Validity;
 use crate::connector::failure::FailureClass;
 use crate::fetch::{Failure, Fetch, Outcome, Question};
+use crate::record::Age;
 
 type Batch = Shared<BoxFuture<'static, Arc<BTreeMap<Arc<str>, Outcome>>>>;
 
@@ -21,6 +24,15 @@ struct Pending {
 }
 
 type Open = Arc<Mutex<BTreeMap<Question, Pending>>>;
+
+/// What an answer rests on: it is true while every part stands, and until the first of them is no longer fresh.
+#[derive(Debug, Default)]
+pub struct Ground {
+    /// The cached records it was made of.
+    pub parts: Vec<Validity>,
+    /// When the first of them stops being fresh; nothing for an answer made of no record.
+    pub until: Option<DateTime<Utc>>,
+}
 
 /// Gathers the questions of one request. A batch is sent once every branch that can ask now has asked: its future
 /// gives way to the request's other branches once before it takes the keys, so no timer decides how full it is.
@@ -86,6 +98,23 @@ impl Loader {
         keys.iter()
             .map(|key| known.get(key).cloned().unwrap_or_else(lost))
             .collect()
+    }
+
+    /// What an answer made of all that this request was told rests on; nothing when a source was asked or failed, or
+    /// when something told was stale.
+    pub fn ground(&self) -> Option<Ground> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ground = Ground::default();
+        for outcome in told.values().flat_map(BTreeMap::values) {
+            let reading = outcome.as_ref().ok()?;
+            if reading.age != Age::Cached || reading.failed.is_some() {
+                return None;
+            }
+            ground.parts.push(reading.validity.clone()?);
+            let until = ground.until.get_or_insert(reading.expires_at);
+            *until = reading.expires_at.min(*until);
+        }
+        Some(ground)
     }
 
     fn recall(&self, question: &Question, keys: &[Arc<str>]) -> BTreeMap<Arc<str>, Outcome> {

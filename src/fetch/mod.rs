@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::cache::entry::{Entry, Lifetime, State};
 use crate::cache::flight::Flights;
 use crate::cache::key::Key;
-use crate::cache::{Cache, clock::Clock};
+use crate::cache::validity::Validity;
+use crate::cache::{Cache, Hit, clock::Clock};
 use crate::connector::failure::{CallFailure, FailureClass};
 use crate::connector::operation::Operation;
 use crate::connector::{Ask, Connector};
@@ -94,6 +95,8 @@ pub struct Reading {
     pub latency_ms: Option<u32>,
     /// Set when a stale copy is served because the vendor failed.
     pub failed: Option<Arc<Failure>>,
+    /// For a cached answer: ends when another takes its place.
+    pub validity: Option<Validity>,
 }
 
 /// The answer for one key, or why there is none.
@@ -190,7 +193,7 @@ impl Fetch {
                         if hit.state == State::Stale && question.policy != ReadPolicy::CacheOnly {
                             stale.push((key.clone(), cache_key));
                         }
-                        outcomes.insert(key.clone(), Ok(reading(&hit.entry, age_of(hit.state))));
+                        outcomes.insert(key.clone(), Ok(cached(&hit)));
                     }
                     None if question.policy == ReadPolicy::CacheOnly => {
                         outcomes.insert(key.clone(), Err(failure(question, FailureClass::Skipped)));
@@ -291,8 +294,7 @@ impl Fetch {
             for ((key, cache_key), hit) in unasked.into_iter().zip(hits) {
                 match hit {
                     Some(hit) if hit.state == State::Fresh => {
-                        let outcome = Ok(reading(&hit.entry, Age::Cached));
-                        answered.push((key, cache_key, outcome));
+                        answered.push((key, cache_key, Ok(cached(&hit))));
                     }
                     _ => still.push((key, cache_key)),
                 }
@@ -475,14 +477,18 @@ fn reading(entry: &Entry<Arc<Group>>, age: Age) -> Reading {
         age,
         latency_ms: None,
         failed: None,
+        validity: None,
     }
 }
 
-fn age_of(state: State) -> Age {
-    match state {
+fn cached(hit: &Hit<Arc<Group>>) -> Reading {
+    let age = match hit.state {
         State::Fresh => Age::Cached,
         State::Stale => Age::Stale,
-    }
+    };
+    let mut read = reading(&hit.entry, age);
+    read.validity = Some(hit.validity.clone());
+    read
 }
 
 fn operation_label(question: &Question) -> Arc<str> {

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use tributary::cache::clock::Clock;
 use tributary::cache::redis::RedisTier;
 use tributary::cache::settings::RedisSettings;
+use tributary::config::interpolate::Environment;
+use tributary::connector::failure::FailureClass;
 use tributary::transport::client::SourceClient;
 use tributary::transport::failure::Failure;
 use tributary::transport::feedback::Feedback;
@@ -19,6 +21,7 @@ use tributary::transport::terms::{Priority, Terms};
 use tributary::transport::{Call, Reply};
 
 use crate::support::client::{budgeted, client, get, soon};
+use crate::support::connector::{load, read, source};
 use crate::support::redis::RedisServer;
 use crate::support::vendor::{Answer, Vendor};
 
@@ -439,4 +442,140 @@ async fn a_source_that_hangs_holds_up_no_other() {
         well.send(call, soon()).await.unwrap();
     }
     assert_eq!(calls.len(), 52, "all calls of the other still wait");
+}
+
+const FILE: &str = r#"
+source: shop
+vendor: acme
+category: ECOMMERCE
+protocol: rest
+url: URL
+budget:
+  rate: [10/s, 500/min]
+  quota: { calls: 50000, zone: America/Los_Angeles }
+  connect: 500ms
+  first_byte: 2s
+  retries: 0
+  feedback:
+    - { kind: remaining, remaining: X-Left, reset: X-Reset, unit: epoch_s }
+    - { kind: ratio, header: X-Calls, prefix: "api-usage=", restore: 2/s }
+    - { kind: points, available: cost.left, restore: cost.rate, cost: cost.spent, maximum: cost.most }
+    - { kind: percent, header: X-Usage, members: [calls], most: 90, pause: 1m }
+price: { per: resource, amount: "0.002", currency: USD }
+errors: { success: body.ok != false, code: code, classes: { SLOW_DOWN: rate_limited } }
+Order:
+  id: id
+  get:
+    request: GET /orders?ids={{ keys | join(',') }}
+    batch: { max: 10 }
+    items: orders
+    budget: { rate: 10/min, timeout: 9s }
+"#;
+
+fn nothing() -> Environment {
+    Environment::of::<String, String>([])
+}
+
+#[test]
+fn a_file_says_all_of_it() {
+    let (compiled, told) = read(
+        "shop.yaml",
+        &FILE.replace("URL", "https://shop.test"),
+        &nothing(),
+    );
+    assert!(told.is_empty(), "{}", told.render_plain());
+    let budget = compiled.unwrap().settings.budget;
+    assert_eq!((budget.rate.0.len(), budget.feedback.len()), (2, 4));
+    let own = &budget.operations["Order.get"];
+    assert_eq!(own.rate.0, ["10/min".parse().unwrap()]);
+}
+
+#[track_caller]
+fn check_wrong(old: &str, new: &str, place: &str, words: &str) {
+    let text = FILE.replace("URL", "https://shop.test").replace(old, new);
+    let (compiled, told) = read("shop.yaml", &text, &nothing());
+    let told = told.render_plain();
+    assert!(
+        compiled.is_none() && told.contains(place) && told.contains(words),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_can_not_work_is_told_with_its_place() {
+    check_wrong(
+        "America/Los_Angeles",
+        "Mars",
+        "shop.yaml:7:",
+        "IANA time zone",
+    );
+    check_wrong(
+        "header: X-Calls",
+        "header: X Calls",
+        "shop.yaml:7:",
+        "header",
+    );
+    check_wrong("unit: epoch_s", "unit: epoch", "shop.yaml:14:", "epoch");
+    check_wrong(
+        "10/s, 500/min",
+        "10/s, often",
+        "shop.yaml:8:",
+        "is not a rate",
+    );
+    check_wrong(
+        "timeout: 9s",
+        "timeout: 0ms",
+        "shop.yaml:26:",
+        "between 1ms and 10m",
+    );
+    check_wrong(
+        "per: resource",
+        "per: point",
+        "shop.yaml:18:",
+        "`price.path`",
+    );
+}
+
+#[tokio::test]
+async fn the_vendors_code_in_a_body_holds_the_source_and_records_cost() {
+    let answers = [
+        Answer::json(r#"{"orders": [{"id": "1"}, {"id": "2"}]}"#),
+        Answer::json(r#"{"ok": false, "code": "SLOW_DOWN"}"#).with("retry-after", "100"),
+    ];
+    let vendor = Vendor::queue(answers).await;
+    let source = source(&FILE.replace("URL", &vendor.url()), &nothing());
+    let keys = ["1", "2"];
+    load(&source, ("Order", "get"), &keys).await.unwrap();
+    let charges = source.charges();
+    let [charge] = &charges[..] else {
+        panic!("{charges:?}");
+    };
+    assert_eq!(
+        (charge.calls, charge.amount.to_string()),
+        (1, "0.004".to_owned())
+    );
+    for _ in 0..2 {
+        let failure = load(&source, ("Order", "get"), &keys).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::RateLimited);
+    }
+    assert_eq!(vendor.requests().len(), 2, "the third was not sent");
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_a_failure_unless_the_vendor_is_known_to_lie() {
+    let orders = r#"{"orders": [{"id": "1"}]}"#;
+    let lie = Answer::text(orders).with("content-type", "text/html; charset=utf-8");
+    let vendor = Vendor::queue([lie]).await;
+    let text = FILE.replace("URL", &vendor.url());
+    let strict = source(&text, &nothing());
+    let failure = load(&strict, ("Order", "get"), &["1"]).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::InvalidResponse);
+    assert!(failure.detail.contains("`text/html`"), "{failure}");
+    let text = text.replace(
+        "items: orders",
+        "items: orders\n    content_type: text/html",
+    );
+    let knowing = source(&text, &nothing());
+    let found = load(&knowing, ("Order", "get"), &["1"]).await.unwrap();
+    assert_eq!(found[0].records.len(), 1);
 }

@@ -20,6 +20,7 @@ mod connector_language;
 mod connectors;
 mod credential;
 mod customer;
+mod engine;
 mod fault;
 mod generated;
 mod graphiql;

@@ -239,6 +239,7 @@ impl Surroundings<'_> {
             retry_after: self
                 .path(report, "retry_after", own.retry_after.as_ref())
                 .or_else(|| quiet(&file.retry_after)),
+            content_type: spec.content_type.clone(),
             classes,
         })
     }

@@ -186,9 +186,9 @@ impl State {
     /// When a call may leave that waits at that place, as far as is known now.
     pub(crate) fn earliest(&mut self, place: Place, now: Instant, wall: DateTime<Utc>) -> Instant {
         let ahead = |group: &Group| {
-            let before = |waiter: &&Waiter| waiter.ticket < place.ticket;
-            let own = group.lanes.get(place.lane).into_iter().flatten();
-            let own = own.take_while(before).count();
+            let before = |waiter: &Waiter| waiter.ticket < place.ticket;
+            let own = group.lanes.get(place.lane);
+            let own = own.map_or(0, |lane| lane.partition_point(before));
             let first = group.lanes.first().filter(|_| place.lane > 0);
             u64::try_from(own + first.map_or(0, VecDeque::len)).unwrap_or(u64::MAX)
         };

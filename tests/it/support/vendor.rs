@@ -106,6 +106,7 @@ struct Shared {
     connections: AtomicUsize,
     running: AtomicUsize,
     running_max: AtomicUsize,
+    given_up: AtomicUsize,
 }
 
 impl Vendor {
@@ -120,6 +121,7 @@ impl Vendor {
             connections: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             running_max: AtomicUsize::new(0),
+            given_up: AtomicUsize::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { port, shared, task }
@@ -155,11 +157,22 @@ impl Vendor {
 
     /// Waits until that many requests have arrived.
     pub async fn arrived(&self, count: usize) {
+        self.until(|shared| shared.requests.lock().unwrap().len() >= count)
+            .await;
+    }
+
+    /// Waits until that many callers have closed the connection on which this vendor hung.
+    pub async fn given_up(&self, count: usize) {
+        self.until(|shared| shared.given_up.load(Ordering::SeqCst) >= count)
+            .await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Shared) -> bool) {
         loop {
             let notified = self.shared.arrived.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.shared.requests.lock().unwrap().len() >= count {
+            if holds(&self.shared) {
                 return;
             }
             notified.await;
@@ -214,9 +227,13 @@ async fn give(stream: &mut TcpStream, answer: Answer, shared: &Shared) -> bool {
         permits.acquire().await.unwrap().forget();
         answer = *then;
     }
-    if !matches!(answer, Answer::Hang) {
-        shared.running.fetch_sub(1, Ordering::SeqCst);
+    if matches!(answer, Answer::Hang) {
+        while fill(stream, &mut Vec::new()).await.is_some() {}
+        shared.given_up.fetch_add(1, Ordering::SeqCst);
+        shared.arrived.notify_waiters();
+        return false;
     }
+    shared.running.fetch_sub(1, Ordering::SeqCst);
     write(stream, answer).await.unwrap_or(false)
 }
 
@@ -236,8 +253,7 @@ async fn write(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> 
             stream.write_all(&bytes).await?;
             return Ok(true);
         }
-        Answer::Hang => std::future::pending::<()>().await,
-        Answer::Close | Answer::Held(..) => {}
+        Answer::Close | Answer::Hang | Answer::Held(..) => {}
         Answer::Raw(bytes) => stream.write_all(&bytes).await?,
         Answer::Drip { body, pause } => {
             stream.write_all(&head(body.len())).await?;
