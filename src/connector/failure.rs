@@ -113,9 +113,7 @@ impl From<Failure> for CallFailure {
     fn from(failure: Failure) -> Self {
         let (class, retry_after) = match &failure {
             Failure::Timeout | Failure::DeadlineExceeded => (FailureClass::Timeout, None),
-            Failure::Tls { problem, .. } if problem.is_ours() => {
-                (FailureClass::Unauthorized, None)
-            }
+            Failure::Tls { problem, .. } if problem.is_ours() => (FailureClass::Unauthorized, None),
             Failure::ConnectFailed(_) | Failure::Tls { .. } | Failure::Interrupted(_) => {
                 (FailureClass::Unavailable, None)
             }

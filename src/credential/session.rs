@@ -29,7 +29,7 @@ pub struct TokenRequest {
 /// How a token is asked for.
 #[derive(Debug)]
 pub(crate) enum Asking {
-    Oauth2(Client),
+    Oauth2(Box<Client>),
     Login(Login),
 }
 

@@ -148,7 +148,7 @@ fn outcome_name(outcome: &Result<Reply, Failure>) -> &'static str {
         Err(Failure::Timeout | Failure::DeadlineExceeded) => "timeout",
         Err(Failure::ConnectFailed(_) | Failure::Tls { .. } | Failure::Interrupted(_)) => {
             "unreachable"
-        },
+        }
         Err(Failure::TooLarge { .. } | Failure::Malformed(_) | Failure::Indeterminate(_)) => {
             "server_error"
         }

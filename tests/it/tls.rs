@@ -36,6 +36,10 @@ impl Authority {
     fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let name = uuid::Uuid::new_v4().to_string();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         Self {
@@ -76,12 +80,15 @@ impl Server {
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(authority.certificate.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
         let key = PrivateKeyDer::try_from(own.key.serialize_der()).unwrap();
-        let config = builder.with_single_cert(vec![own.certificate.der().clone()], key).unwrap();
+        let config = builder
+            .with_single_cert(vec![own.certificate.der().clone()], key)
+            .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -94,7 +101,8 @@ impl Server {
                     };
                     let mut buffer = [0; 4096];
                     if stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
-                        let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                        let reply =
+                            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
                         let _ = stream.write_all(reply).await;
                         let _ = stream.shutdown().await;
                     }
@@ -124,7 +132,10 @@ impl Server {
             inner: 1,
             block_at: None,
         };
-        client(settings).send(call, soon()).await.map(|reply| assert_eq!(reply.status, 200))
+        client(settings)
+            .send(call, soon())
+            .await
+            .map(|reply| assert_eq!(reply.status, 200))
     }
 }
 
@@ -185,7 +196,9 @@ async fn what_is_wrong_with_a_vendors_certificate_is_told() {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
     });
-    let early = authority.sign("127.0.0.1", |params| params.not_before = date_time_ymd(2900, 1, 1));
+    let early = authority.sign("127.0.0.1", |params| {
+        params.not_before = date_time_ymd(2900, 1, 1)
+    });
     let foreign = authority.sign("vendor.example", |_| {});
     let unknown = Authority::new().sign("127.0.0.1", |_| {});
     for (own, problem) in [
@@ -207,10 +220,18 @@ async fn a_client_certificate_is_shown_and_its_lack_is_told() {
     let own = authority.sign("gateway", |_| {});
     server.ask(files.showing(&authority, &own)).await.unwrap();
     let outcome = server.ask(files.trusting(&authority)).await;
-    is_refused(outcome, TlsProblem::ClientCertificateMissing, Code::SourceUnauthorized);
+    is_refused(
+        outcome,
+        TlsProblem::ClientCertificateMissing,
+        Code::SourceUnauthorized,
+    );
     let wrong = other.sign("gateway", |_| {});
     let outcome = server.ask(files.showing(&authority, &wrong)).await;
-    is_refused(outcome, TlsProblem::ClientCertificateRefused, Code::SourceUnauthorized);
+    is_refused(
+        outcome,
+        TlsProblem::ClientCertificateRefused,
+        Code::SourceUnauthorized,
+    );
 }
 
 #[tokio::test]
@@ -231,7 +252,8 @@ async fn a_client_certificate_in_pkcs12_is_as_good() {
         ..files.trusting(&authority)
     };
     server.ask(tls("canary")).await.unwrap();
-    let refused = SourceClient::new(server.settings(tls("wrong")), Surroundings::real()).unwrap_err();
+    let refused =
+        SourceClient::new(server.settings(tls("wrong")), Surroundings::real()).unwrap_err();
     assert!(matches!(refused, BuildError::Pkcs12 { .. }), "{refused:?}");
     assert!(!format!("{refused} {refused:?}").contains("wrong\""));
 }

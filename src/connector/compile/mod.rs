@@ -210,6 +210,26 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
             report.name_error("wrong-value", sentence(problem), None)
         });
     }
+    check_credential(report, spec);
+    if let Some(price) = &spec.price
+        && iso_currency::Currency::from_code(&price.currency).is_none()
+    {
+        let message = "The currency of a price is an ISO 4217 code, such as `USD`.";
+        report.at("price", |report| {
+            report.at("currency", |report| report.error("wrong-value", message));
+        });
+    }
+    if spec.entities.is_empty() {
+        let message = "The file maps no entity, so the source supplies nothing.";
+        let hint = "Write an entity of the graph, such as `Customer:`.".to_owned();
+        report.at("source", |report| {
+            report.name_error("missing-entity", message, Some(hint));
+        });
+    }
+}
+
+/// Checks that the credential can be used, and that the protocol can carry it.
+fn check_credential(report: &mut Report<'_>, spec: &ConnectorSpec) {
     let credential = Credential::new(&spec.credential).map_err(|error| error.to_string());
     let is_soap = spec.protocol == Protocol::Soap;
     let problem = match credential {
@@ -225,21 +245,6 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
             if !report.is_unset() {
                 report.name_error("wrong-credential", text, None);
             }
-        });
-    }
-    if let Some(price) = &spec.price
-        && iso_currency::Currency::from_code(&price.currency).is_none()
-    {
-        let message = "The currency of a price is an ISO 4217 code, such as `USD`.";
-        report.at("price", |report| {
-            report.at("currency", |report| report.error("wrong-value", message));
-        });
-    }
-    if spec.entities.is_empty() {
-        let message = "The file maps no entity, so the source supplies nothing.";
-        let hint = "Write an entity of the graph, such as `Customer:`.".to_owned();
-        report.at("source", |report| {
-            report.name_error("missing-entity", message, Some(hint));
         });
     }
 }

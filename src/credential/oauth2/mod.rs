@@ -138,6 +138,21 @@ impl Client {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.clone())),
         );
+        let (url, body) = self.written(&pairs, &mut headers)?;
+        Ok(TokenRequest {
+            method: Method::POST,
+            url,
+            headers,
+            body: Bytes::from(body),
+        })
+    }
+
+    /// The parameters as query, JSON or form.
+    fn written(
+        &self,
+        pairs: &[(&str, Secret)],
+        headers: &mut HeaderMap,
+    ) -> Result<(Url, Vec<u8>), CredentialError> {
         let mut url = self.url.clone();
         let body = match self.auth {
             ClientAuth::Json => {
@@ -153,7 +168,7 @@ impl Client {
             }
             ClientAuth::Query => {
                 let mut query = url.query_pairs_mut();
-                for (name, value) in &pairs {
+                for (name, value) in pairs {
                     query.append_pair(name, value.expose());
                 }
                 Vec::new()
@@ -162,18 +177,13 @@ impl Client {
                 let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
                 headers.insert(header::CONTENT_TYPE, kind);
                 let mut form = Serializer::new(String::new());
-                for (name, value) in &pairs {
+                for (name, value) in pairs {
                     form.append_pair(name, value.expose());
                 }
                 form.finish().into_bytes()
             }
         };
-        Ok(TokenRequest {
-            method: Method::POST,
-            url,
-            headers,
-            body: Bytes::from(body),
-        })
+        Ok((url, body))
     }
 
     fn grant_pairs(

@@ -142,7 +142,7 @@ impl ClientCredentialsSettings {
         let secrets = [&self.client_id, &self.client_secret];
         Ok(Session::new(
             self.reading(&client)?,
-            Asking::Oauth2(client),
+            Asking::Oauth2(Box::new(client)),
             &secrets,
             self.shared,
         ))
@@ -159,7 +159,7 @@ impl JwtBearerSettings {
             .collect();
         Ok(Session::new(
             self.reading(&client)?,
-            Asking::Oauth2(client),
+            Asking::Oauth2(Box::new(client)),
             &secrets,
             self.shared,
         ))
@@ -175,7 +175,7 @@ impl RefreshTokenSettings {
         let secrets = [&self.client_id, &self.client_secret, &self.refresh_token];
         let mut session = Session::new(
             self.reading(&client)?,
-            Asking::Oauth2(client),
+            Asking::Oauth2(Box::new(client)),
             &secrets,
             self.shared,
         );
