@@ -130,7 +130,12 @@ impl LoginSettings {
             body: body.clone(),
         };
         // What a login gives may be in headers, which are not shared.
-        Ok(Session::new(reading, Asking::Login(login), &[&body], false))
+        Ok(Session::new(
+            reading,
+            Asking::Login(Box::new(login)),
+            &[&body],
+            false,
+        ))
     }
 
     fn body(&self) -> Result<(Option<&'static str>, Secret), CredentialError> {

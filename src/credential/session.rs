@@ -30,7 +30,7 @@ pub struct TokenRequest {
 #[derive(Debug)]
 pub(crate) enum Asking {
     Oauth2(Box<Client>),
-    Login(Login),
+    Login(Box<Login>),
 }
 
 /// A credential that must be fetched.
