@@ -40,6 +40,7 @@ mod isolation;
 mod list;
 mod manual;
 mod matrix;
+mod merged;
 mod policy;
 mod price;
 mod protocol;
