@@ -95,9 +95,11 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         };
         rows.push(row);
     }
-    // The sources count records that the caller does not see.
+    // The sources count records that the caller does not see, and how far they were read tells of those too.
     let is_ruled = run.view.has_rule(&listing.target.name);
-    let total = listing.total(&streams, rows.len(), by_link || is_ruled);
+    let total = (!is_ruled)
+        .then(|| listing.total(&streams, rows.len(), by_link))
+        .flatten();
     let mut statuses = Vec::new();
     for stream in streams {
         add(&mut statuses, stream.status);
