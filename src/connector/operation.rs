@@ -65,6 +65,14 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Whether further pages are asked for by a count, so that what moves while a list is read moves its pages.
+    pub fn pages_drift(&self) -> bool {
+        let kind = self.plan.page.as_ref().map(|page| &page.kind);
+        matches!(kind, Some(PageKind::Offset(_) | PageKind::Number(_)))
+    }
+}
+
 /// A filter that the source evaluates itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedFilter {

@@ -1,10 +1,11 @@
 //! Root lists: an entity over all its sources, as one merged, lazily read list.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use crate::connector::operation::Operation;
 use crate::connector::{Ask, Connector};
 use crate::error::Code;
 use crate::fetch::group::write_ask;
@@ -14,7 +15,7 @@ use crate::record::Reading;
 use crate::resolve::argument::Arguments;
 use crate::resolve::condition::{Condition, Targets, conditions};
 use crate::resolve::item::{Child, Item, Resolved};
-use crate::resolve::order::{Order, Place, key};
+use crate::resolve::order::{Order, Place, SortKey, compare_keys, key};
 use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
 use crate::resolve::policy::sight;
 use crate::resolve::relation::{
@@ -32,6 +33,7 @@ type Position = Option<Arc<str>>;
 #[derive(Debug)]
 struct Stream<'r> {
     connector: &'r Arc<Connector>,
+    entity: Arc<str>,
     ask: Ask,
     /// Whether the source answers in the asked order, so that its pages can be read one by one.
     in_order: bool,
@@ -41,6 +43,14 @@ struct Stream<'r> {
     pages_read: usize,
     total: Option<u64>,
     status: SourceStatus,
+    /// Vendor ids of what was read: a page that moved under the reader shows records again.
+    read: BTreeSet<Arc<str>>,
+    /// Whether the row that the cursor stands on is still looked for.
+    resuming: bool,
+    /// Position of a page that could not be read.
+    failed: Option<Position>,
+    /// Value and ids of the rows that were given last and that the order does not tell apart.
+    ties: (SortKey, Vec<Arc<str>>),
 }
 
 #[derive(Debug)]
@@ -85,9 +95,11 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         };
         rows.push(row);
     }
-    // The sources count records that the caller does not see.
+    // The sources count records that the caller does not see, and how far they were read tells of those too.
     let is_ruled = run.view.has_rule(&listing.target.name);
-    let total = listing.total(&streams, by_link || is_ruled);
+    let total = (!is_ruled)
+        .then(|| listing.total(&streams, rows.len(), by_link))
+        .flatten();
     let mut statuses = Vec::new();
     for stream in streams {
         add(&mut statuses, stream.status);
@@ -135,6 +147,8 @@ impl<'r> Listing<'r> {
                 let mut status = SourceStatus::new(connector.source.clone(), "CACHED");
                 status.filtered_locally = applied_here(operation, &ask, &self.conditions);
                 let cursor = self.cursor.as_ref().filter(|_| in_order);
+                let rank = run.resolver.order.rank(&connector.source);
+                let own = cursor.filter(|cursor| cursor.place.rank == rank);
                 let ended =
                     cursor.is_some_and(|cursor| cursor.positions.ended.contains(&connector.source));
                 let start: Position = cursor
@@ -142,6 +156,7 @@ impl<'r> Listing<'r> {
                     .unwrap_or_default();
                 Some(Stream {
                     connector,
+                    entity: self.target.name.clone(),
                     ask,
                     in_order,
                     buffer: VecDeque::new(),
@@ -149,6 +164,13 @@ impl<'r> Listing<'r> {
                     pages_read: 0,
                     total: None,
                     status,
+                    read: BTreeSet::new(),
+                    resuming: own.is_some(),
+                    failed: None,
+                    ties: own.map_or_else(
+                        || (SortKey::Nothing, Vec::new()),
+                        |cursor| (cursor.place.key.clone(), cursor.ties.clone()),
+                    ),
                 })
             })
             .collect()
@@ -184,7 +206,10 @@ impl<'r> Listing<'r> {
                 .get(&link)
                 .and_then(|sources| sources.get(source));
             let keys: Vec<Arc<str>> = ids.into_iter().flatten().cloned().collect();
+            // All of it is at hand at once, so that the gateway sorts it.
             stream.next = None;
+            stream.in_order = false;
+            stream.resuming = false;
             let question = Question {
                 source: source.clone(),
                 entity: self.target.name.clone(),
@@ -241,7 +266,14 @@ impl<'r> Listing<'r> {
         stream
             .status
             .absorb(SourceStatus::of(&stream.connector.source, &outcome));
-        let Ok(answer) = outcome else { return };
+        let Ok(answer) = outcome else {
+            // A later page of this list tries again.
+            stream.failed = Some(position);
+            return;
+        };
+        if stream.pages_read > 1 || position.is_some() {
+            note_drift(stream);
+        }
         stream.total = answer.group.total;
         stream.next = answer
             .group
@@ -291,20 +323,24 @@ impl<'r> Listing<'r> {
         position: &Position,
     ) {
         let rank = run.resolver.order.rank(&stream.connector.source);
-        let cursor = self.cursor.as_ref();
-        // Within the page that the cursor was given on, the source's own order tells what was seen: its way of
-        // ordering equal values is not ours.
-        let seen_here = cursor
-            .filter(|cursor| stream.in_order && cursor.place.rank == rank)
-            .filter(|cursor| cursor.positions.pages.get(&stream.connector.source) == Some(position))
-            .and_then(|cursor| {
-                readings
-                    .iter()
-                    .position(|reading| reading.record.remote_id == cursor.place.id)
-            })
-            .map(|place| place + 1);
-        for reading in readings.into_iter().skip(seen_here.unwrap_or(0)) {
-            if !is_shown(run, &self.conditions, &self.targets, &reading.record) {
+        // Within the page that holds the cursor's row, the source's own order tells what was seen: its way of ordering
+        // equal values is not ours.
+        let resumed = self.cursor.as_ref().filter(|_| stream.resuming);
+        let seen_here = resumed.and_then(|cursor| {
+            readings
+                .iter()
+                .position(|reading| reading.record.remote_id == cursor.place.id)
+        });
+        if seen_here.is_some() {
+            stream.resuming = false;
+        }
+        for (index, reading) in readings.into_iter().enumerate() {
+            let is_new = stream.read.insert(reading.record.remote_id.clone());
+            let is_before = seen_here.is_some_and(|place| index <= place);
+            if !is_new
+                || is_before
+                || !is_shown(run, &self.conditions, &self.targets, &reading.record)
+            {
                 continue;
             }
             let place = Place {
@@ -312,15 +348,29 @@ impl<'r> Listing<'r> {
                 rank,
                 id: reading.record.remote_id.clone(),
             };
-            let is_own = stream.in_order && cursor.is_some_and(|cursor| cursor.place.rank == rank);
-            let seen = !is_own
-                && cursor.is_some_and(|cursor| {
-                    place.compare(&cursor.place, self.order.descending).is_le()
-                });
-            if !seen {
+            if !self.is_seen(stream, &place) {
                 stream.buffer.push_back((reading, place, position.clone()));
             }
         }
+        // Once something lies after the cursor's row, that row is behind, removed or not.
+        stream.resuming &= stream.buffer.is_empty();
+    }
+
+    /// Whether a row was given on an earlier page.
+    fn is_seen(&self, stream: &Stream<'_>, place: &Place) -> bool {
+        let Some(cursor) = &self.cursor else {
+            return false;
+        };
+        let descending = self.order.descending;
+        if !stream.in_order || cursor.place.rank != place.rank {
+            return place.compare(&cursor.place, descending).is_le();
+        }
+        if !stream.resuming || self.order.path.is_none() {
+            return false;
+        }
+        let order = compare_keys(&place.key, &cursor.place.key, descending);
+        order.is_lt()
+            || order.is_eq() && (place.id == cursor.place.id || cursor.ties.contains(&place.id))
     }
 
     fn sort(&self, stream: &mut Stream<'_>) {
@@ -346,7 +396,15 @@ impl<'r> Listing<'r> {
             }
         }
         let (index, _) = least?;
-        let (reading, place, position) = streams.get_mut(index)?.buffer.pop_front()?;
+        let stream = streams.get_mut(index)?;
+        let (reading, place, position) = stream.buffer.pop_front()?;
+        if stream.ties.0 != place.key {
+            stream.ties = (place.key.clone(), Vec::new());
+        }
+        let ties = stream.ties.1.clone();
+        if stream.in_order && self.order.path.is_some() {
+            stream.ties.1.push(place.id.clone());
+        }
         let mut positions = Positions::default();
         for (at, stream) in streams
             .iter()
@@ -360,7 +418,10 @@ impl<'r> Listing<'r> {
                 .map(|(_, _, position)| position.clone());
             if at == index {
                 positions.pages.insert(source, position.clone());
-            } else if let Some(position) = head.or_else(|| stream.next.clone()) {
+            } else if let Some(position) = head
+                .or_else(|| stream.next.clone())
+                .or_else(|| stream.failed.clone())
+            {
                 positions.pages.insert(source, position);
             } else {
                 positions.ended.insert(source);
@@ -370,22 +431,45 @@ impl<'r> Listing<'r> {
             reading,
             place,
             positions,
+            ties,
         })
     }
 
-    /// The count of the list, when every source told its part of it.
-    fn total(&self, streams: &[Stream<'_>], is_partial: bool) -> Option<(u64, &'static str)> {
+    /// The count of the list: what the sources told, else what was read of it.
+    fn total(
+        &self,
+        streams: &[Stream<'_>],
+        rows: usize,
+        is_partial: bool,
+    ) -> Option<(u64, &'static str)> {
         let local = streams
             .iter()
             .any(|stream| !stream.status.filtered_locally.is_empty());
-        let failed = streams.iter().any(|stream| stream.status.is_failure());
-        if is_partial
-            || local
-            || self.cursor.is_some() && streams.iter().any(|stream| stream.total.is_none())
-        {
+        let failed = streams
+            .iter()
+            .any(|stream| stream.status.is_failure() || stream.status.truncated);
+        let told: Option<u64> = streams.iter().map(|stream| stream.total).sum();
+        if let Some(total) = told.filter(|_| !is_partial && !local) {
+            return Some((total, if failed { "AT_LEAST" } else { "EXACT" }));
+        }
+        if self.cursor.is_some() {
             return None;
         }
-        let told: Option<u64> = streams.iter().map(|stream| stream.total).sum();
-        told.map(|total| (total, if failed { "AT_LEAST" } else { "EXACT" }))
+        let waiting: usize = streams.iter().map(|stream| stream.buffer.len()).sum();
+        let is_whole = !failed && streams.iter().all(|stream| stream.next.is_none());
+        let read = u64::try_from(rows + waiting).unwrap_or(u64::MAX);
+        Some((read, if is_whole { "EXACT" } else { "AT_LEAST" }))
+    }
+}
+
+/// Says that pages asked for by a count move when records come or go: those that come are given once, but one that goes
+/// may hide another.
+fn note_drift(stream: &mut Stream<'_>) {
+    let operation = stream.connector.operation(&stream.entity, "list");
+    if operation.is_some_and(Operation::pages_drift) && stream.status.message.is_none() {
+        stream.status.message = Some(format!(
+            "source `{}` pages by a count: a record removed while the list is read may hide another",
+            stream.connector.source
+        ));
     }
 }

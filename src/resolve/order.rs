@@ -131,7 +131,8 @@ impl Place {
     }
 }
 
-fn compare_keys(left: &SortKey, right: &SortKey, descending: bool) -> Ordering {
+/// Compares two values under a direction; what has none comes last in both.
+pub(crate) fn compare_keys(left: &SortKey, right: &SortKey, descending: bool) -> Ordering {
     let ascending = match (left, right) {
         (SortKey::Nothing, SortKey::Nothing) => return Ordering::Equal,
         (SortKey::Nothing, _) => return Ordering::Greater,

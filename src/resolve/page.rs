@@ -18,7 +18,11 @@ use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Entity, Node, Page};
 use crate::resolve::order::Place;
 
-const CURSOR_BYTES_MAX: usize = 4096;
+/// Vendors' own cursors travel inside ours, one for each source.
+const CURSOR_BYTES_MAX: usize = 16 * 1024;
+const DIGEST_BYTES: usize = 8;
+/// How many ids of equal rows a cursor holds at the most.
+const TIES_MAX: usize = 32;
 
 /// Where to go on after a node: its place, and for each source the page in which its next records are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +32,9 @@ pub struct Cursor {
     pub place: Place,
     /// Position of the page to go on with, by source.
     pub positions: Positions,
+    /// Vendor ids of the last rows that were seen of the same source with the same value, the newest last.
+    #[serde(default)]
+    pub ties: Vec<Arc<str>>,
 }
 
 /// For each source the page in which its next records are; a source that is read to its end has none.
@@ -58,12 +65,24 @@ impl Cursor {
             hash: hash.to_owned(),
             place,
             positions,
+            ties: Vec::new(),
         }
     }
 
-    /// The cursor as callers see it.
+    /// Notes rows that stand at the same value of the same source as the cursor's.
+    pub fn with_ties(mut self, ties: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.ties = ties.into_iter().collect();
+        let surplus = self.ties.len().saturating_sub(TIES_MAX);
+        self.ties.drain(..surplus);
+        self
+    }
+
+    /// The cursor as callers see it. Its digest tells a damaged cursor; what a cursor names is checked where it is used,
+    /// so that one made by hand reaches no more than its list.
     pub fn write(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.extend(digest(&bytes));
+        URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// Reads the `after` argument.
@@ -76,13 +95,21 @@ impl Cursor {
             .then(|| URL_SAFE_NO_PAD.decode(&text).ok())
             .flatten()
             .ok_or_else(|| refuse("is not a cursor of this gateway"))?;
-        let cursor: Self = serde_json::from_slice(&bytes)
-            .map_err(|_| refuse("is not a cursor of this gateway"))?;
+        let cursor: Self = bytes
+            .split_last_chunk::<DIGEST_BYTES>()
+            .filter(|(text, told)| digest(text) == **told)
+            .and_then(|(text, _)| serde_json::from_slice(text).ok())
+            .ok_or_else(|| refuse("is not a cursor of this gateway"))?;
         if cursor.hash != hash {
             return Err(refuse("belongs to a list with other arguments"));
         }
         Ok(Some(cursor))
     }
+}
+
+fn digest(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
+    let hash = Sha256::digest(bytes);
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 /// A record with its place in a list.
@@ -94,6 +121,8 @@ pub struct Row {
     pub place: Place,
     /// Where to go on after this row.
     pub positions: Positions,
+    /// Rows before it that the list's order does not tell from it.
+    pub ties: Vec<Arc<str>>,
 }
 
 /// What a page is cut with.
@@ -126,8 +155,11 @@ pub fn page(
         statuses,
     };
     for row in rows.into_iter().take(cut.first) {
-        page.cursors
-            .push(Cursor::new(&cut.hash, row.place, row.positions).write());
+        page.cursors.push(
+            Cursor::new(&cut.hash, row.place, row.positions)
+                .with_ties(row.ties)
+                .write(),
+        );
         page.nodes.push(Node::Entity(Arc::new(Entity::of(
             cut.ty,
             row.reading,

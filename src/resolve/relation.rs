@@ -449,9 +449,7 @@ fn assemble<'a>(
             }
         }
     }
-    if ready.order.path.is_some() {
-        rows.sort_by(|left, right| left.place.compare(&right.place, ready.order.descending));
-    }
+    rows.sort_by(|left, right| left.place.compare(&right.place, ready.order.descending));
     let total = (
         rows.len() as u64,
         if complete { "EXACT" } else { "AT_LEAST" },
@@ -490,6 +488,7 @@ fn row(run: &Run, ready: &Ready<'_>, reading: Reading) -> Row {
         reading,
         place,
         positions: Positions::default(),
+        ties: Vec::new(),
     }
 }
 

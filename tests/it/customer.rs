@@ -134,6 +134,25 @@ async fn fifty_customers_cost_the_same_batched_calls() {
 }
 
 #[tokio::test]
+async fn a_list_of_customers_with_address_and_last_order_asks_each_batching_source_in_one_round() {
+    let gateway = Running::start().await;
+    let list = "{ customers(first: 25) { nodes { primaryEmail { address } orders(first: 1, sort: {field: PLACED_AT, direction: DESC}) { nodes { placedAt } } } } }";
+    let data = gateway.data(list).await;
+    assert_eq!(
+        data["customers"]["nodes"].as_array().map(Vec::len),
+        Some(25)
+    );
+    let mut calls = gateway.calls();
+    // The marketing tool and the helpdesk's search take one address a call; each address is looked for once.
+    for single in ["marketing contacts.find", "helpdesk users.search"] {
+        let count = calls.remove(single).unwrap_or_default();
+        assert!((1..=50).contains(&count), "{single}: {count}");
+    }
+    insta::assert_json_snapshot!("batched_calls_of_twenty_five_customers", calls);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn thirty_two_concurrent_queries_cost_what_one_costs() {
     let gateway = Running::start().await;
     gateway.data(LIST).await;

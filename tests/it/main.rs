@@ -41,6 +41,7 @@ mod isolation;
 mod list;
 mod manual;
 mod matrix;
+mod merged;
 mod policy;
 mod price;
 mod protocol;
