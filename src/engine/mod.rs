@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod coerce;
+pub mod cost;
 pub mod document;
 pub mod execute;
 pub mod guard;
@@ -43,6 +44,7 @@ use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, audit, entity, root};
 use crate::schema::dynamic::ValidateOnly;
 use crate::schema::{Catalog, Fill, TypeKind, dynamic, sdl};
+use crate::transport::terms::Terms;
 
 /// One GraphQL request, whatever transport it came by.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,8 @@ pub struct Request {
     pub request_id: String,
     /// The cursor after which a subscription goes on, when the transport has one (`Last-Event-ID`).
     pub after: Option<String>,
+    /// Whether the answer tells what it cost.
+    pub tells_cost: bool,
     /// What the caller may do beside reading fields.
     pub rights: Rights,
 }
@@ -79,6 +83,12 @@ pub enum EngineError {
     /// A field is marked as computed, and nothing computes it.
     #[error("field `{0}` is `@computed`, and the gateway does not know how to compute it")]
     Computed(String),
+}
+
+/// An answer and the cost its query could have had.
+struct Ran {
+    body: Bytes,
+    cost: u64,
 }
 
 /// Memory for documents and their plans.
@@ -136,9 +146,14 @@ impl Engine {
 
     /// Runs one request for one caller.
     pub async fn execute(&self, request: Request, caller: Arc<Caller>) -> Answer {
-        match self.run(&request, caller).await {
-            Ok(body) => Answer {
-                body,
+        let terms = Terms::from(Instant::now() + self.deadline);
+        let bill = terms.bill.clone();
+        match self.run(&request, caller, terms).await {
+            Ok(ran) => Answer {
+                body: match request.tells_cost {
+                    true => cost::tell(&ran.body, ran.cost, &bill.charges()),
+                    false => ran.body,
+                },
                 refused: None,
             },
             Err(refusal) => refusal
@@ -147,7 +162,12 @@ impl Engine {
         }
     }
 
-    async fn run(&self, request: &Request, caller: Arc<Caller>) -> Result<Bytes, Refusal> {
+    async fn run(
+        &self,
+        request: &Request,
+        caller: Arc<Caller>,
+        terms: Terms,
+    ) -> Result<Ran, Refusal> {
         let document = self.document(&request.query).await?;
         let name = request.operation_name.as_deref();
         let operation = document.operation(name)?;
@@ -173,11 +193,10 @@ impl Engine {
         let is_reusable = !plan.is_volatile && !self.resolver.is_audited;
         if is_reusable && let Some(body) = self.answers.get(&key, self.resolver.fetch.now()) {
             counter!("tributary_answers_reused_total").increment(1);
-            return Ok(body);
+            return Ok(Ran { body, cost });
         }
         let introspection = self.introspect(request, &document, operation, plan).await?;
-        let deadline = Instant::now() + self.deadline;
-        let run = Run::new(self.resolver.clone(), caller, deadline);
+        let run = Run::new(self.resolver.clone(), caller, terms);
         let execution = Execution {
             run: &run,
             bound: &bound,
@@ -201,7 +220,7 @@ impl Engine {
         {
             self.answers.put(key, body.clone(), ground);
         }
-        Ok(body)
+        Ok(Ran { body, cost })
     }
 
     /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.

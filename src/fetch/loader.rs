@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -14,6 +13,7 @@ use crate::cache::validity::Validity;
 use crate::connector::failure::FailureClass;
 use crate::fetch::{Failure, Fetch, Outcome, Question};
 use crate::record::Age;
+use crate::transport::terms::Terms;
 
 type Batch = Shared<BoxFuture<'static, Arc<BTreeMap<Arc<str>, Outcome>>>>;
 
@@ -42,17 +42,17 @@ pub struct Loader {
     open: Open,
     /// What this request was told already: it is told the same again.
     told: Mutex<BTreeMap<Question, BTreeMap<Arc<str>, Outcome>>>,
-    deadline: Instant,
+    terms: Terms,
 }
 
 impl Loader {
-    /// A loader for one request, which ends at `deadline`.
-    pub fn new(fetch: Arc<Fetch>, deadline: Instant) -> Self {
+    /// A loader for one request, whose calls are made on these terms.
+    pub fn new(fetch: Arc<Fetch>, terms: Terms) -> Self {
         Self {
             fetch,
             open: Open::default(),
             told: Mutex::default(),
-            deadline,
+            terms,
         }
     }
 
@@ -134,7 +134,7 @@ impl Loader {
         if let Some(batch) = &pending.batch {
             return batch.clone();
         }
-        let (fetch, deadline) = (self.fetch.clone(), self.deadline);
+        let (fetch, terms) = (self.fetch.clone(), self.terms.clone());
         let (waiting, question) = (self.open.clone(), question.clone());
         let batch = async move {
             GiveWay::default().await;
@@ -145,7 +145,7 @@ impl Loader {
             let mut keys = taken.map(|pending| pending.keys).unwrap_or_default();
             keys.sort();
             keys.dedup();
-            Arc::new(fetch.ask(&question, &keys, deadline).await)
+            Arc::new(fetch.ask(&question, &keys, &terms).await)
         }
         .boxed()
         .shared();

@@ -166,12 +166,13 @@ impl Fetch {
         self.background.wait().await;
     }
 
-    /// Answers a question for many keys; the result has an outcome for every key.
+    /// Answers a question for many keys; the result has an outcome for every key. The calls it makes are on the bill of
+    /// the terms; what another request's call answers is on that request's bill alone.
     pub async fn ask(
         self: &Arc<Self>,
         question: &Question,
         keys: &[Arc<str>],
-        deadline: Instant,
+        terms: &Terms,
     ) -> BTreeMap<Arc<str>, Outcome> {
         let Some((connector, operation)) = self.find(question) else {
             return fail_all(question, keys, FailureClass::Unsupported);
@@ -204,7 +205,7 @@ impl Fetch {
             self.refresh_behind(&connector, question, stale);
         }
         let led = self
-            .load_missing(&connector, &operation, question, missing, &deadline.into())
+            .load_missing(&connector, &operation, question, missing, terms)
             .await;
         outcomes.extend(led);
         outcomes

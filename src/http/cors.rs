@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 /// Headers that a page may send. Without `content-type: application/json` no page can ask anything, so a preflight decides.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, x-api-key, x-request-id, last-event-id, apollo-require-preflight, \
-     apollographql-client-name, apollographql-client-version, x-apollo-operation-name",
+    "authorization, content-type, x-api-key, x-request-id, last-event-id, tributary-cost, \
+     apollo-require-preflight, apollographql-client-name, apollographql-client-version, x-apollo-operation-name",
 );
 /// Headers of an answer that a page may read.
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static(

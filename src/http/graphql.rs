@@ -29,6 +29,7 @@ use crate::http::stream::pump::Pump;
 use crate::http::stream::socket;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const TRIBUTARY_COST: HeaderName = HeaderName::from_static("tributary-cost");
 /// The longest cursor that a reader may come back with.
 const CURSOR_BYTES_MAX: usize = 1024;
 
@@ -76,12 +77,14 @@ async fn run(
         .await
         .map_err(|error| Refusal::unverified(&error))?;
     let after = last_event_id(&request)?;
+    let tells_cost = asks_cost(&request)?;
     let mut params = if is_get {
         params::from_query(request.uri().query().unwrap_or_default())?
     } else {
         params::from_body(&read_body(state, request).await?)?
     };
     params.after = after;
+    params.tells_cost = tells_cost;
     let prepared = state.prepare(params, caller, request_id).await?;
     let wallet = Arc::clone(&prepared.wallet);
     let kind = || state.services.engine.kind(&prepared.request);
@@ -160,6 +163,22 @@ fn last_event_id(request: &axum::extract::Request) -> Result<Option<String>, Ref
         None => Err(Refusal::new(
             Code::BadRequest,
             "`Last-Event-ID` is not one of ours",
+        )),
+    }
+}
+
+/// Whether the sender wants to know what the answer cost.
+fn asks_cost(request: &axum::extract::Request) -> Result<bool, Refusal> {
+    match request
+        .headers()
+        .get(TRIBUTARY_COST)
+        .map(HeaderValue::as_bytes)
+    {
+        None | Some(b"" | b"none") => Ok(false),
+        Some(b"tell") => Ok(true),
+        Some(_) => Err(Refusal::new(
+            Code::BadRequest,
+            "`Tributary-Cost` is `tell` or `none`",
         )),
     }
 }

@@ -18,6 +18,8 @@ pub struct Params {
     pub variables: Map<String, Value>,
     /// The cursor after which a subscription goes on.
     pub after: Option<String>,
+    /// Whether the answer tells what it cost.
+    pub tells_cost: bool,
 }
 
 fn bad(message: &str) -> Refusal {
@@ -71,5 +73,6 @@ pub(crate) fn from_members(mut members: Map<String, Value>) -> Result<Params, Re
         operation_name,
         variables,
         after: None,
+        tells_cost: false,
     })
 }

@@ -19,7 +19,6 @@ pub mod root;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use crate::auth::caller::Caller;
 use crate::connector::Connector;
@@ -36,6 +35,7 @@ use crate::resolve::policy::Policy;
 use crate::resolve::policy::sight::RecordKey;
 use crate::resolve::policy::view::View;
 use crate::schema::Catalog;
+use crate::transport::terms::Terms;
 
 /// Why one field of one parent has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,9 +151,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Starts a request that ends at `deadline`.
-    pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, deadline: Instant) -> Self {
-        let loader = Loader::new(resolver.fetch.clone(), deadline);
+    /// Starts a request, whose calls are made on these terms.
+    pub fn new(resolver: Arc<Resolver>, caller: Arc<Caller>, terms: Terms) -> Self {
+        let loader = Loader::new(resolver.fetch.clone(), terms);
         let view = resolver.policy.view(&caller);
         Self {
             resolver,
