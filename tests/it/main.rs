@@ -47,6 +47,7 @@ mod protocol;
 mod readme;
 mod replicas;
 mod sandbox;
+mod stats;
 mod streams;
 mod support;
 mod tls;
