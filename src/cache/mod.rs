@@ -12,6 +12,7 @@ pub mod permit;
 pub mod quota;
 pub mod redis;
 pub mod refresh;
+mod secret;
 pub mod settings;
 pub mod validity;
 pub mod value;

@@ -33,6 +33,8 @@ impl Serve {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| CommandError::because(format!("can't listen on {address}"), error))?;
+        // The configured port may be 0, which leaves the choice to the system.
+        let address = listener.local_addr().unwrap_or(address);
         let stop = until_stopped()?;
         tracing::info!(server.address = %address, "the gateway listens");
         gateway.serve(listener, stop).await;

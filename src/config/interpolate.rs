@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
@@ -77,6 +77,22 @@ pub fn interpolate(
         diagnostics,
     }
     .node(node);
+}
+
+/// The files that `${file:…}` names anywhere in a tree that is not filled yet.
+pub fn files(node: &Node, folder: &Path) -> Vec<PathBuf> {
+    match &node.kind {
+        Kind::Scalar(scalar) => {
+            let parts = scalar.text.split("${file:").skip(1);
+            let paths = parts.filter_map(|part| part.split_once('}'));
+            paths.map(|(path, _)| folder.join(path)).collect()
+        }
+        Kind::Sequence(items) => items.iter().flat_map(|item| files(item, folder)).collect(),
+        Kind::Mapping(pairs) => {
+            let values = pairs.iter().map(|(_, value)| value);
+            values.flat_map(|value| files(value, folder)).collect()
+        }
+    }
 }
 
 struct Filler<'a> {

@@ -1,16 +1,17 @@
 //! Reads connector files, and tells all that is wrong with them at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::config::interpolate::{Environment, interpolate};
+use crate::config::interpolate::{Environment, files, interpolate};
 use crate::config::yaml::{Kind, Node, Scalar, Style, parse, read};
 use crate::connector::Compiled;
 use crate::connector::compile::compile;
 use crate::connector::compile::report::Report;
 use crate::connector::spec::{ConnectorSpec, ENTITIES, OPERATIONS};
 use crate::schema::Catalog;
+use crate::transport::settings::Reread;
 
 /// A connector file that was read.
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +46,35 @@ fn check_alone(
 ) -> Option<Compiled> {
     let Text { file, folder, text } = text;
     let mut root = parse::parse(text, file, diagnostics)?;
+    let files = root.get("credential").map(|node| files(node, folder));
     interpolate(&mut root, file, folder, environment, diagnostics);
     gather(&mut root, file, diagnostics);
     let spec = read_spec(&root, file, diagnostics)?;
     let mut report = Report::new(&root, file, diagnostics);
-    compile(&spec, text, catalog, &mut report)
+    let mut compiled = compile(&spec, text, catalog, &mut report)?;
+    let files = files.unwrap_or_default();
+    if !files.is_empty() {
+        compiled.settings.reread = Some(reread(files, text, folder, environment));
+    }
+    Some(compiled)
+}
+
+/// Reads the credential of a file again from the files it is made of.
+fn reread(files: Vec<PathBuf>, text: &str, folder: &Path, environment: &Environment) -> Reread {
+    let (text, folder, environment) = (text.to_owned(), folder.to_owned(), environment.clone());
+    let read = move || {
+        let file: Arc<str> = "credential".into();
+        let mut found = Diagnostics::new();
+        let root = parse::parse(&text, &file, &mut found)?;
+        let mut node = root.get("credential")?.clone();
+        interpolate(&mut node, &file, &folder, &environment, &mut found);
+        let credential = read::read(&node, &file, &mut found)?;
+        (!found.has_errors()).then_some(credential)
+    };
+    Reread {
+        files,
+        read: Arc::new(read),
+    }
 }
 
 /// Reads the structure; messages name paths as they are written, without the keys that names are gathered under.

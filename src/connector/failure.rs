@@ -147,7 +147,8 @@ impl From<Failure> for CallFailure {
     fn from(failure: Failure) -> Self {
         let (class, retry_after) = match &failure {
             Failure::Timeout | Failure::DeadlineExceeded => (FailureClass::Timeout, None),
-            Failure::ConnectFailed(_) | Failure::Interrupted(_) => {
+            Failure::Tls { problem, .. } if problem.is_ours() => (FailureClass::Unauthorized, None),
+            Failure::ConnectFailed(_) | Failure::Tls { .. } | Failure::Interrupted(_) => {
                 (FailureClass::Unavailable, None)
             }
             Failure::TooLarge { .. } | Failure::Malformed(_) | Failure::ForeignOrigin => {

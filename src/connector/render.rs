@@ -126,7 +126,8 @@ impl Connector {
         let (head, body) = (render(&soap.header)?, render(&soap.body)?);
         let namespaces = &soap.options.namespaces;
         let envelope = soap::call::envelope(soap.version, &head, &body, namespaces);
-        let mut call = self.call(plan, Method::POST, self.url.clone(), envelope);
+        let mut call = self.call(plan, Method::POST, self.url.clone(), envelope.bytes);
+        call.block_at = Some(envelope.header_end);
         let named = soap::call::headers(soap.version, &soap.action)
             .map_err(|error| CallFailure::new(FailureClass::Rejected, error.to_string()))?;
         for (name, value) in named {
@@ -150,6 +151,7 @@ impl Connector {
                 Some((name, HeaderValue::from_str(&key).ok()?))
             }),
             inner: 1,
+            block_at: None,
         }
     }
 

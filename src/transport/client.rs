@@ -8,19 +8,22 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
 use crate::cache::redis::RedisTier;
-use crate::credential::{Credential, CredentialError, CredentialSettings};
+use crate::credential::CredentialError;
+use crate::credential::place::Outgoing;
 use crate::transport::breaker::{Breaker, Pass};
 use crate::transport::budget::{Budget, Permit};
 use crate::transport::charge::{Bill, Charge};
 use crate::transport::failure::{BuildError, Failure};
 use crate::transport::feedback::{Feedback, Word};
 use crate::transport::health::{Health, Monitor};
+use crate::transport::kit::{Kit, Rack};
 use crate::transport::meter::Meter;
 use crate::transport::retry::{RetryBudget, Surroundings, pause, retry_after};
 use crate::transport::settings::{PriceSettings, SourceSettings};
 use crate::transport::terms::Terms;
-use crate::transport::token::{Held, TokenStore};
-use crate::transport::wire::{Request, Wire};
+use crate::transport::token::{Held, Office, TokenStore};
+use crate::transport::vault::Vault;
+use crate::transport::wire::Request;
 use crate::transport::{Call, Reply};
 
 /// Sends the calls of one source; all its callers share it.
@@ -28,9 +31,8 @@ use crate::transport::{Call, Reply};
 pub struct SourceClient {
     settings: SourceSettings,
     surroundings: Surroundings,
-    wire: Wire,
-    credential: Credential,
-    tokens: TokenStore,
+    rack: Rack,
+    vault: Arc<Vault>,
     budget: Budget,
     breaker: Breaker,
     retries: RetryBudget,
@@ -44,23 +46,6 @@ struct Attempt {
     token: Option<Held>,
     /// Whether the vendor may have seen it.
     was_sent: bool,
-}
-
-impl SourceSettings {
-    /// Whether neither the vendor nor its token endpoint is reached by https.
-    pub(crate) fn needs_no_tls(&self) -> bool {
-        let asks_by_tls = match &self.credential {
-            CredentialSettings::Oauth2ClientCredentials(oauth) => {
-                let scheme = oauth.token_url.split(':').next();
-                !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
-            }
-            CredentialSettings::None {}
-            | CredentialSettings::Header(_)
-            | CredentialSettings::Query(_)
-            | CredentialSettings::Basic(_) => false,
-        };
-        self.url.scheme() == "http" && !asks_by_tls
-    }
 }
 
 impl SourceClient {
@@ -82,16 +67,10 @@ impl SourceClient {
                 problem,
             });
         }
-        let credential =
-            Credential::new(&settings.credential).map_err(|cause| BuildError::Credential {
-                name: name(),
-                cause,
-            })?;
         let source = Arc::clone(&settings.source);
         Ok(Self {
-            wire: Wire::new(&settings)?,
-            credential,
-            tokens: TokenStore::new(),
+            rack: Rack::new(&settings)?,
+            vault: Arc::default(),
             budget: Budget::new(source, &settings.budget, surroundings.now),
             breaker: Breaker::new(Instant::now()),
             retries: RetryBudget::new(),
@@ -102,8 +81,12 @@ impl SourceClient {
         })
     }
 
-    /// Counts the source's limits together with the other replicas of that Redis; before the first call only.
+    /// Counts the source's limits together with the other replicas of that Redis, and shares tokens with them; before the first
+    /// call only.
     pub fn share_budget(&mut self, redis: Arc<RedisTier>) {
+        let mut vault = Vault::default();
+        vault.share(Arc::clone(&redis));
+        self.vault = Arc::new(vault);
         self.budget.share(redis);
     }
 
@@ -115,7 +98,14 @@ impl SourceClient {
     /// Sends a call, again when it may be repeated and is worth it, and returns the last outcome before the deadline.
     pub async fn send(&self, call: Call, terms: impl Into<Terms>) -> Result<Reply, Failure> {
         let terms = terms.into();
-        let is_ours = call.url.origin() == self.settings.url.origin()
+        let origin = call.url.origin();
+        let is_there = || {
+            self.rack
+                .current(&self.settings)
+                .tokens
+                .is_moved_to(&call.url)
+        };
+        let is_ours = (origin == self.settings.url.origin() || is_there())
             && call.url.username().is_empty()
             && call.url.password().is_none();
         if !is_ours {
@@ -129,15 +119,16 @@ impl SourceClient {
         // An answer to a write that was lost; only an answer that settles the matter makes up for it.
         let mut lost = None;
         loop {
+            let kit = self.rack.current(&self.settings);
             let Attempt {
                 outcome,
                 token,
                 was_sent,
-            } = self.attempt(&call, attempt, &terms).await;
+            } = self.attempt(&kit, &call, attempt, &terms).await;
             if let (Ok(reply), Some(token)) = (&outcome, token)
                 && reply.status == StatusCode::UNAUTHORIZED
             {
-                self.tokens.drop_refused(&token);
+                kit.tokens.drop_number(token.number);
                 if call.may_repeat() && !has_renewed {
                     has_renewed = true;
                     attempt += 1;
@@ -164,11 +155,13 @@ impl SourceClient {
         }
     }
 
-    /// Drops the token that a reply was asked with, since the vendor says in its own words that it is over; tells whether
-    /// there was one, so that another call has a chance.
-    pub fn renew(&self, token: u64) -> bool {
-        self.tokens.drop_number(token);
-        token != 0
+    /// Drops the token that a reply was got with, which the vendor says is no good, and tells whether a new one can be had.
+    pub fn renew(&self, reply_token: Option<u64>) -> bool {
+        let Some(number) = reply_token else {
+            return false;
+        };
+        self.rack.current(&self.settings).tokens.drop_number(number);
+        true
     }
 
     /// Takes in what the connector found in a reply: the vendor's own code for too many calls.
@@ -211,8 +204,13 @@ impl SourceClient {
     }
 
     /// Waits for a token and for the budget, then sends once.
-    async fn attempt(&self, call: &Call, number: u32, terms: &Terms) -> Attempt {
-        let (mut permit, token, pass) = match self.prepare(call, terms).await {
+    async fn attempt(&self, kit: &Arc<Kit>, call: &Call, number: u32, terms: &Terms) -> Attempt {
+        let prepared = self.prepare(kit, call, terms).await;
+        let prepared = prepared.and_then(|(permit, token, pass)| {
+            let request = self.request(kit, call, token.as_ref())?;
+            Ok((permit, token, pass, request))
+        });
+        let (mut permit, token, pass, request) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
                 self.meter.refuse(&call.operation);
@@ -235,12 +233,11 @@ impl SourceClient {
             reply.bytes = tracing::field::Empty,
             error = tracing::field::Empty,
         );
-        let request = self.request(call, token.as_ref());
         let running = self.meter.start(number, call, &terms.bill);
         let started = Instant::now();
         permit.leave();
         let outcome = self
-            .exchange(request, &call.operation, terms.deadline, &mut permit)
+            .exchange((kit, request), &call.operation, terms.deadline, &mut permit)
             .instrument(span.clone())
             .await;
         drop(running);
@@ -248,7 +245,7 @@ impl SourceClient {
             .finish(&call.operation, &outcome, started.elapsed().as_secs_f64());
         let outcome = outcome.map(|reply| Reply {
             attempts: number,
-            token: token.as_ref().map_or(0, Held::number),
+            token: token.as_ref().map(|held| held.number),
             ..reply
         });
         note(&span, &outcome);
@@ -268,13 +265,14 @@ impl SourceClient {
     /// All that a call needs before it leaves.
     async fn prepare(
         &self,
+        kit: &Arc<Kit>,
         call: &Call,
         terms: &Terms,
     ) -> Result<(Permit, Option<Held>, Pass<'_>), Failure> {
         if let Some(retry_after) = self.breaker.rest(Instant::now()) {
             return Err(Failure::CircuitOpen { retry_after });
         }
-        let token = self.token(terms.deadline).await?;
+        let token = self.token(kit, terms.deadline).await?;
         let queued = Instant::now();
         let permit = self.budget.enter(&call.operation, terms).await;
         self.meter
@@ -287,13 +285,15 @@ impl SourceClient {
     }
 
     /// The current token, when the credential needs one.
-    async fn token(&self, deadline: Instant) -> Result<Option<Held>, Failure> {
-        let Credential::Oauth2ClientCredentials(client) = &self.credential else {
-            return Ok(None);
+    async fn token(&self, kit: &Arc<Kit>, deadline: Instant) -> Result<Option<Held>, Failure> {
+        let office = Office {
+            vault: Arc::clone(&self.vault),
+            surroundings: self.surroundings,
+            timeout: self.settings.budget.timeout.0,
         };
         let limit = deadline.min(Instant::now() + self.settings.budget.timeout.0);
-        match timeout_at(limit, self.tokens.get(client, &self.wire)).await {
-            Ok(Ok(held)) => Ok(Some(held)),
+        match timeout_at(limit, TokenStore::get(kit, &office)).await {
+            Ok(Ok(held)) => Ok(held),
             Ok(Err(cause)) => Err(Failure::CredentialUnavailable { cause }),
             Err(_) if limit == deadline => Err(Failure::DeadlineExceeded),
             Err(_) => Err(Failure::CredentialUnavailable {
@@ -303,7 +303,7 @@ impl SourceClient {
     }
 
     /// The call with its credential; what the credential sets wins over the call's own headers.
-    fn request(&self, call: &Call, token: Option<&Held>) -> Request {
+    fn request(&self, kit: &Kit, call: &Call, token: Option<&Held>) -> Result<Request, Failure> {
         let mut headers = HeaderMap::new();
         for (name, value) in &call.headers {
             headers.append(name.clone(), value.clone());
@@ -311,21 +311,36 @@ impl SourceClient {
         if let Some((name, key)) = &call.idempotency {
             headers.insert(name.clone(), key.clone());
         }
-        let mut url = call.url.clone();
-        self.credential
-            .apply(token.map(|held| &held.token), &mut url, &mut headers);
-        Request {
+        let moved = token.and_then(|held| held.token.moved.as_ref());
+        let moved = moved.filter(|moved| !moved.is_origin_of(&call.url));
+        let mut url = match moved {
+            Some(moved) => moved.apply(&call.url, &self.settings.url),
+            None => call.url.clone(),
+        };
+        let mut body = call.body.clone();
+        let mut outgoing = Outgoing {
+            method: &call.method,
+            url: &mut url,
+            headers: &mut headers,
+            body: &mut body,
+            block_at: call.block_at,
+        };
+        let token = token.map(|held| &held.token);
+        kit.credential
+            .apply(token, &self.surroundings.moment(), &mut outgoing)
+            .map_err(|cause| Failure::CredentialUnavailable { cause })?;
+        Ok(Request {
             method: call.method.clone(),
             url,
             headers,
-            body: call.body.clone(),
-        }
+            body,
+        })
     }
 
     /// Sends the request and reads all of the reply, within the source's times and the deadline.
     async fn exchange(
         &self,
-        request: Request,
+        (kit, request): (&Kit, Request),
         operation: &str,
         deadline: Instant,
         permit: &mut Permit,
@@ -339,7 +354,7 @@ impl SourceClient {
             false => Failure::DeadlineExceeded,
         };
         let begun_by = first_byte.min(limit);
-        let begun = timeout_at(begun_by.min(deadline), self.wire.begin(request)).await;
+        let begun = timeout_at(begun_by.min(deadline), kit.wire.begin(request)).await;
         let begun = begun.map_err(|_| too_late(begun_by))?;
         permit.arrived();
         let reading = begun?.read(budget.body.bytes());
@@ -351,7 +366,7 @@ impl SourceClient {
             body: response.body,
             latency: started.elapsed(),
             attempts: 1,
-            token: 0,
+            token: None,
         })
     }
 

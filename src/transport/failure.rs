@@ -9,6 +9,45 @@ use crate::error::Code;
 /// The cause as the library tells it; for the log only, since it may name hosts.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsProblem {
+    /// The vendor's certificate has expired.
+    #[error("the source's certificate has expired")]
+    Expired,
+    /// The vendor's certificate does not hold yet.
+    #[error("the source's certificate is not valid yet")]
+    NotYetValid,
+    /// The vendor's certificate is for other hosts.
+    #[error("the source's certificate is for another host")]
+    WrongHost,
+    /// Nobody we trust vouches for the vendor.
+    #[error("the source's certificate is from an unknown authority")]
+    UnknownAuthority,
+    /// The vendor's certificate or proof has another fault.
+    #[error("the source's certificate is not valid")]
+    Invalid,
+    /// The vendor wants a certificate of ours and got none.
+    #[error("the source wants a client certificate")]
+    ClientCertificateMissing,
+    /// The vendor does not take the certificate it got.
+    #[error("the source refuses the client certificate")]
+    ClientCertificateRefused,
+    /// Both sides have no version or method in common, or one breaks the rules.
+    #[error("no secure connection could be agreed on")]
+    Handshake,
+}
+
+impl TlsProblem {
+    /// Whether our own certificate is what is wrong.
+    pub fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::ClientCertificateMissing | Self::ClientCertificateRefused
+        )
+    }
+}
+
 /// Why a call has no reply. The texts name neither host nor content; the chain of sources is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -18,6 +57,15 @@ pub enum Failure {
     /// No connection came about.
     #[error("the source could not be reached")]
     ConnectFailed(#[source] Cause),
+    /// No secure connection came about, because one side refused the other's certificate.
+    #[error("the source and the gateway do not trust each other: {problem}")]
+    Tls {
+        /// What is wrong.
+        problem: TlsProblem,
+        /// What the library tells.
+        #[source]
+        cause: Cause,
+    },
     /// The connection ended before the reply did.
     #[error("the source broke off its reply")]
     Interrupted(#[source] Cause),
@@ -74,6 +122,7 @@ impl Failure {
             | Self::DeadlineExceeded
             | Self::Indeterminate(_) => true,
             Self::ConnectFailed(_)
+            | Self::Tls { .. }
             | Self::CircuitOpen { .. }
             | Self::Overloaded
             | Self::RateLimited { .. }
@@ -89,6 +138,8 @@ impl Failure {
             Self::ConnectFailed(_) | Self::Interrupted(_) | Self::CircuitOpen { .. } => {
                 Code::SourceUnavailable
             }
+            Self::Tls { problem, .. } if problem.is_ours() => Code::SourceUnauthorized,
+            Self::Tls { .. } => Code::SourceUnavailable,
             Self::TooLarge { .. } | Self::Malformed(_) | Self::ForeignOrigin => {
                 Code::SourceInvalidResponse
             }
@@ -127,6 +178,14 @@ pub enum BuildError {
     /// A file of certificates or keys holds none.
     #[error("source `{name}`: `{}` holds no usable certificate or key in PEM form", path.display())]
     Pem {
+        /// The source.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A PKCS#12 file can't be opened.
+    #[error("source `{name}`: `{}` is not a PKCS#12 file with a key and its certificate, or `tls.pkcs12_password` is wrong", path.display())]
+    Pkcs12 {
         /// The source.
         name: String,
         /// The file.

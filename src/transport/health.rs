@@ -145,6 +145,8 @@ fn failure_class(failure: &Failure) -> Option<FailureClass> {
     match failure {
         Failure::Timeout => Some(FailureClass::Timeout),
         Failure::ConnectFailed(_) | Failure::Interrupted(_) => Some(FailureClass::Unreachable),
+        Failure::Tls { problem, .. } if problem.is_ours() => Some(FailureClass::Unauthorized),
+        Failure::Tls { .. } => Some(FailureClass::Unreachable),
         Failure::TooLarge { .. } | Failure::Malformed(_) => Some(FailureClass::InvalidReply),
         Failure::CredentialUnavailable { cause } if cause.is_refusal() => {
             Some(FailureClass::Unauthorized)

@@ -150,7 +150,9 @@ fn outcome_name(outcome: &Result<Reply, Failure>) -> &'static str {
         Ok(reply) if reply.status.is_client_error() => "client_error",
         Ok(_) => "ok",
         Err(Failure::Timeout | Failure::DeadlineExceeded) => "timeout",
-        Err(Failure::ConnectFailed(_) | Failure::Interrupted(_)) => "unreachable",
+        Err(Failure::ConnectFailed(_) | Failure::Tls { .. } | Failure::Interrupted(_)) => {
+            "unreachable"
+        }
         Err(Failure::TooLarge { .. } | Failure::Malformed(_) | Failure::Indeterminate(_)) => {
             "server_error"
         }

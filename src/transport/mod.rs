@@ -15,9 +15,11 @@ pub mod terms;
 mod body;
 mod breaker;
 mod budget;
+mod kit;
 mod meter;
 mod probe;
 mod token;
+mod vault;
 mod wire;
 
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct Call {
     pub idempotency: Option<(HeaderName, HeaderValue)>,
     /// How many requests are inside it, such as the keys of a batch, for vendors that charge for each.
     pub inner: u32,
+    /// Where in the body the credential may put a block of the SOAP header; none when the call is no SOAP.
+    pub block_at: Option<usize>,
 }
 
 impl Call {
@@ -68,6 +72,6 @@ pub struct Reply {
     pub latency: Duration,
     /// How often the call was sent.
     pub attempts: u32,
-    /// Which of the source's tokens it was sent with; 0 without one.
-    pub token: u64,
+    /// Which of the source's tokens it was sent with, for [`client::SourceClient::renew`].
+    pub token: Option<u64>,
 }

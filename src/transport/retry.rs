@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
 
+use crate::credential::Moment;
 use crate::transport::failure::Failure;
 use crate::transport::{Call, Reply};
 
@@ -27,6 +28,14 @@ impl Surroundings {
         Self {
             now: Utc::now,
             jitter: random_part,
+        }
+    }
+
+    /// What the next request to be signed has for itself.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            now: (self.now)(),
+            nonce: uuid::Uuid::new_v4().into_bytes(),
         }
     }
 }
@@ -102,6 +111,7 @@ pub(crate) fn pause(
         Err(Failure::Timeout) if !call.safe => Some(backoff()),
         Err(
             Failure::Timeout
+            | Failure::Tls { .. }
             | Failure::TooLarge { .. }
             | Failure::Malformed(_)
             | Failure::CircuitOpen { .. }

@@ -14,6 +14,7 @@ use crate::config::rate::Rates;
 use crate::config::size::Size;
 use crate::config::span::Span;
 use crate::credential::CredentialSettings;
+use crate::record::secret::Secret;
 use crate::transport::feedback::FeedbackSettings;
 
 /// All a client needs to know about its source.
@@ -31,6 +32,51 @@ pub struct SourceSettings {
     pub tls: TlsSettings,
     /// What a call costs, when it costs.
     pub price: Option<PriceSettings>,
+    /// How the credential is read again when its files change.
+    pub reread: Option<Reread>,
+}
+
+/// How a credential is read again.
+#[derive(Clone)]
+pub struct Reread {
+    /// The files it is made of.
+    pub files: Vec<PathBuf>,
+    /// Reads it; nothing when it can't be read.
+    pub read: Arc<dyn Fn() -> Option<CredentialSettings> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Reread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Reread");
+        shown.field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl SourceSettings {
+    /// The files whose change is taken in while the gateway runs.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let tls = &self.tls;
+        let named = [
+            &tls.ca_file,
+            &tls.certificate_file,
+            &tls.key_file,
+            &tls.pkcs12_file,
+        ];
+        let secrets = self.reread.iter().flat_map(|reread| reread.files.iter());
+        secrets
+            .chain(named.into_iter().flatten())
+            .cloned()
+            .collect()
+    }
+
+    /// Whether neither the vendor nor its token endpoint is reached by https.
+    pub(crate) fn needs_no_tls(&self) -> bool {
+        let is_plain = |url: &str| {
+            let scheme = url.split(':').next();
+            scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
+        };
+        self.url.scheme() == "http" && self.credential.token_url().is_none_or(is_plain)
+    }
 }
 
 /// What may be asked of a vendor, and how long an answer may take.
@@ -205,6 +251,10 @@ pub struct TlsSettings {
     pub certificate_file: Option<PathBuf>,
     /// A PEM file with the private key of our certificate.
     pub key_file: Option<PathBuf>,
+    /// A PKCS#12 file with our certificate and its private key, in place of the two PEM files.
+    pub pkcs12_file: Option<PathBuf>,
+    /// The password of the PKCS#12 file.
+    pub pkcs12_password: Secret,
 }
 
 /// What a vendor charges. A call costs its units times the amount; what is sent again costs again.

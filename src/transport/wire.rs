@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Certificate, Client, Identity};
 use url::Url;
 
 use crate::transport::body;
-use crate::transport::failure::{BuildError, Failure};
+use crate::transport::failure::{BuildError, Failure, TlsProblem};
 use crate::transport::settings::{SourceSettings, TlsSettings};
 
 /// How long an idle connection is kept: below the keep-alive of common servers, so that we close first.
@@ -125,6 +127,12 @@ impl Begun {
 /// Sorts what reqwest tells; its texts would repeat the address, so that is taken out.
 fn failure(error: reqwest::Error) -> Failure {
     let error = error.without_url();
+    if let Some(problem) = tls_problem(&error) {
+        return Failure::Tls {
+            problem,
+            cause: error.into(),
+        };
+    }
     if error.is_connect() {
         return Failure::ConnectFailed(error.into());
     }
@@ -154,6 +162,8 @@ fn with_tls(
         ca_file,
         certificate_file,
         key_file,
+        pkcs12_file,
+        pkcs12_password,
     } = &settings.tls;
     let mut builder = builder;
     if let Some(path) = ca_file {
@@ -169,6 +179,20 @@ fn with_tls(
     } else if settings.needs_no_tls() {
         // Spares reading the machine's list of authorities, which a small container may lack.
         builder = builder.tls_certs_only([]);
+    }
+    if let Some(path) = pkcs12_file {
+        if certificate_file.is_some() || key_file.is_some() {
+            return Err(BuildError::Setting {
+                name: name.into(),
+                problem: "`tls.pkcs12_file` takes the place of `tls.certificate_file` and `tls.key_file`",
+            });
+        }
+        let identity = from_pkcs12(&pem(path, name)?, pkcs12_password.expose());
+        let refused = || BuildError::Pkcs12 {
+            name: name.into(),
+            path: path.clone(),
+        };
+        return Ok(builder.identity(identity.ok_or_else(refused)?));
     }
     match (certificate_file, key_file) {
         (None, None) => Ok(builder),
@@ -186,6 +210,76 @@ fn with_tls(
             name: name.into(),
             problem: "`tls.certificate_file` and `tls.key_file` must be given together",
         }),
+    }
+}
+
+/// The certificates and the key of a PKCS#12 file, which rustls can't read itself.
+fn from_pkcs12(bytes: &[u8], password: &str) -> Option<Identity> {
+    let store = p12_keystore::KeyStore::from_pkcs12(bytes, password).ok()?;
+    let (_, chain) = store.private_key_chain()?;
+    let mut text = armored("PRIVATE KEY", chain.key());
+    for certificate in chain.chain() {
+        text.push_str(&armored("CERTIFICATE", certificate.as_der()));
+    }
+    Identity::from_pem(text.as_bytes()).ok()
+}
+
+fn armored(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
+/// What is wrong with the secure connection, when that is what failed.
+fn tls_problem(error: &reqwest::Error) -> Option<TlsProblem> {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+            return Some(sorted(found));
+        }
+        // An IO error's own source leaves out what it wraps.
+        let wrapped = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if let Some(found) = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(sorted(found));
+        }
+        source = match wrapped {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+    }
+    None
+}
+
+fn sorted(error: &rustls::Error) -> TlsProblem {
+    use rustls::{AlertDescription as Alert, CertificateError as Fault, Error};
+
+    match error {
+        Error::InvalidCertificate(fault) => match fault {
+            Fault::Expired | Fault::ExpiredContext { .. } => TlsProblem::Expired,
+            Fault::NotValidYet | Fault::NotValidYetContext { .. } => TlsProblem::NotYetValid,
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. } => TlsProblem::WrongHost,
+            Fault::UnknownIssuer => TlsProblem::UnknownAuthority,
+            _ => TlsProblem::Invalid,
+        },
+        Error::AlertReceived(Alert::CertificateRequired) => TlsProblem::ClientCertificateMissing,
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::DecryptError
+            | Alert::AccessDenied,
+        ) => TlsProblem::ClientCertificateRefused,
+        _ => TlsProblem::Handshake,
     }
 }
 

@@ -426,7 +426,7 @@ fn a_call_is_what_its_version_wants() {
         ("soapenv".to_owned(), "urn:x".to_owned()),
     ];
     for version in [Version::V1_1, Version::V1_2] {
-        let bytes = envelope(version, "<erp:H>1</erp:H>", "<erp:A>2</erp:A>", &namespaces);
+        let bytes = envelope(version, "<erp:H>1</erp:H>", "<erp:A>2</erp:A>", &namespaces).bytes;
         let lenient = SoapOptions {
             lenient: true,
             ..options()

@@ -111,6 +111,7 @@ fn settings(spec: &ConnectorSpec, url: Url) -> SourceSettings {
         budget,
         tls: spec.tls.clone(),
         price: spec.price.clone(),
+        reread: None,
     }
 }
 
@@ -210,14 +211,7 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
             report.name_error("wrong-value", sentence(problem), None)
         });
     }
-    if let Err(error) = Credential::new(&spec.credential) {
-        let text = sentence(&error.to_string());
-        report.at("credential", |report| {
-            if !report.is_unset() {
-                report.name_error("wrong-credential", text, None);
-            }
-        });
-    }
+    check_credential(report, spec);
     if let Some(price) = &spec.price
         && iso_currency::Currency::from_code(&price.currency).is_none()
     {
@@ -231,6 +225,27 @@ fn check_source(report: &mut Report<'_>, spec: &ConnectorSpec, catalog: &Catalog
         let hint = "Write an entity of the graph, such as `Customer:`.".to_owned();
         report.at("source", |report| {
             report.name_error("missing-entity", message, Some(hint));
+        });
+    }
+}
+
+/// Checks that the credential can be used, and that the protocol can carry it.
+fn check_credential(report: &mut Report<'_>, spec: &ConnectorSpec) {
+    let credential = Credential::new(&spec.credential).map_err(|error| error.to_string());
+    let is_soap = spec.protocol == Protocol::Soap;
+    let problem = match credential {
+        Ok(credential) if credential.needs_soap() && !is_soap => {
+            Some("it goes into the SOAP header, and the protocol is not `soap`".to_owned())
+        }
+        Ok(_) => None,
+        Err(problem) => Some(problem),
+    };
+    if let Some(problem) = problem {
+        let text = sentence(&problem);
+        report.at("credential", |report| {
+            if !report.is_unset() {
+                report.name_error("wrong-credential", text, None);
+            }
         });
     }
 }

@@ -7,15 +7,25 @@ use crate::protocol::xml::is_allowed;
 /// Prefixes the envelope may take; the first that the connector does not use itself.
 const PREFIXES: [&str; 3] = ["soapenv", "SOAP-ENV", "tributary-env"];
 
+/// An envelope as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// Where in it the header ends, so that another block can be put in.
+    pub header_end: usize,
+}
+
 /// Writes an envelope around fragments whose values are escaped already; the order is the template's.
 ///
-/// `xsi` and `xsd` are declared unless the connector declares them. An empty header is left out.
+/// `xsi` and `xsd` are declared unless the connector declares them. The header is there also when it is empty, since a
+/// credential may have a block to put into it.
 pub fn envelope(
     version: Version,
     header_xml: &str,
     body_xml: &str,
     namespaces: &[(String, String)],
-) -> Vec<u8> {
+) -> Envelope {
     let is_taken = |prefix: &str| namespaces.iter().any(|(known, _)| known == prefix);
     let prefix = PREFIXES
         .into_iter()
@@ -44,13 +54,15 @@ pub fn envelope(
         declare(name, uri);
     }
     out.push('>');
-    if !header_xml.trim().is_empty() {
-        out.push_str(&format!("<{prefix}:Header>{header_xml}</{prefix}:Header>"));
-    }
+    out.push_str(&format!("<{prefix}:Header>{header_xml}"));
+    let header_end = out.len();
     out.push_str(&format!(
-        "<{prefix}:Body>{body_xml}</{prefix}:Body></{prefix}:Envelope>"
+        "</{prefix}:Header><{prefix}:Body>{body_xml}</{prefix}:Body></{prefix}:Envelope>"
     ));
-    out.into_bytes()
+    Envelope {
+        bytes: out.into_bytes(),
+        header_end,
+    }
 }
 
 /// The headers of a call: 1.1 always sends a quoted `SOAPAction`, also an empty one; 1.2 puts it in the content type.

@@ -22,6 +22,7 @@ pub fn settings(url: &str) -> SourceSettings {
         budget: BudgetSettings::default(),
         tls: TlsSettings::default(),
         price: None,
+        reread: None,
     }
 }
 
@@ -53,6 +54,7 @@ pub fn get(vendor: &Vendor, path: &str) -> Call {
         safe: true,
         idempotency: None,
         inner: 1,
+        block_at: None,
     }
 }
 
