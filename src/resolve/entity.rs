@@ -294,7 +294,7 @@ pub fn compute(run: &Run, name: &str, parents: &[Item], arguments: &Arguments) -
         .collect()
 }
 
-/// Names that [`compute`] knows, for the check at start.
+/// Names that [`compute`] and the modules beside it know, for the check at start.
 pub const COMPUTED: &[&str] = &[
     "id",
     "displayName",
@@ -308,6 +308,7 @@ pub const COMPUTED: &[&str] = &[
     "identity",
     "primaryEmail",
     "primaryPhone",
+    "stats",
 ];
 
 fn primary(run: &Run, entity: &Entity, list: &str) -> Value {

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Item, Resolved, of_page};
 use crate::resolve::policy::sight;
-use crate::resolve::{Run, entity, list, page, relation, root};
+use crate::resolve::{Run, entity, list, page, relation, root, stats};
 use crate::schema::{FieldDef, Fill};
 
 /// Gives fields their values. The gateway's come from its sources; the differential test brings data of its own, so
@@ -98,6 +98,9 @@ async fn resolve(
         Fill::Mapped | Fill::Derived | Fill::Computed => match parents.first() {
             Some(Item::Root) => single(root::compute(run, &field.name, arguments).await),
             Some(Item::Page(_) | Item::Edge(..)) => of_page(&field.name, parents, run),
+            Some(Item::Entity(_)) if &*field.name == "stats" => {
+                stats::resolve(run, parents, arguments).await
+            }
             Some(Item::Entity(_)) => entity::compute(run, &field.name, parents, arguments),
             None => Vec::new(),
         },

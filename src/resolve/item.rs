@@ -197,19 +197,20 @@ fn page_field(name: &str, page: &Arc<Page>, run: &crate::resolve::Run) -> Child 
                     .value(),
             )
         }
-        "totalCount" => page.total.map_or(Child::Null, |(count, precision)| {
-            Child::Value(
-                run.catalog()
-                    .build("Count")
-                    .set(
-                        "value",
-                        Value::Int(i32::try_from(count).unwrap_or(i32::MAX)),
-                    )
-                    .set("precision", Value::from(precision))
-                    .value(),
-            )
+        "totalCount" => page.total.map_or(Child::Null, |(count_of, precision)| {
+            Child::Value(count(run, count_of, precision))
         }),
         "sourceStatuses" => Child::Value(crate::resolve::provenance::statuses(run, &page.statuses)),
         _ => Child::Null,
     }
+}
+
+/// A number with its precision.
+pub fn count(run: &crate::resolve::Run, number: u64, precision: &'static str) -> Value {
+    let value = Value::Int(i32::try_from(number).unwrap_or(i32::MAX));
+    run.catalog()
+        .build("Count")
+        .set("value", value)
+        .set("precision", Value::from(precision))
+        .value()
 }

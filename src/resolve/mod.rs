@@ -16,6 +16,7 @@ pub mod policy;
 pub mod provenance;
 pub mod relation;
 pub mod root;
+pub mod stats;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -100,8 +100,8 @@ pub fn key(catalog: &Catalog, def: &ObjectDef, record: &Record, order: &Order) -
     {
         return SortKey::Number(i64::try_from(place).unwrap_or(i64::MAX));
     }
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return SortKey::Number(time.timestamp_micros());
+    if let Some(time) = instant(text) {
+        return SortKey::Number(time);
     }
     if path.ends_with("amount")
         && let Ok(amount) = Decimal::from_str_exact(text)
@@ -109,6 +109,12 @@ pub fn key(catalog: &Catalog, def: &ObjectDef, record: &Record, order: &Order) -
         return SortKey::Amount(amount);
     }
     SortKey::Text(text.to_lowercase())
+}
+
+/// A time of the graph in microseconds since 1970.
+pub(crate) fn instant(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.timestamp_micros())
 }
 
 /// Where a record stands in a list.

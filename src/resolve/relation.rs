@@ -152,6 +152,19 @@ struct Ready<'r> {
     hash: String,
 }
 
+/// Everything that one parent's sources hold of a relation, in its order.
+#[derive(Debug)]
+pub struct Held {
+    /// The records that the caller sees.
+    pub rows: Vec<Row>,
+    /// What each source answered.
+    pub statuses: Vec<SourceStatus>,
+    /// Whether any source answered at all.
+    pub is_told: bool,
+    /// Whether no source failed or stopped early.
+    pub is_complete: bool,
+}
+
 /// Lists what points back to each parent, from every source that can tell.
 pub async fn back(
     run: &Run,
@@ -164,31 +177,49 @@ pub async fn back(
         Ok(ready) => ready,
         Err(error) => return parents.iter().map(|_| Err(error.clone())).collect(),
     };
+    let gathered = gather(run, &ready, parents).await;
+    let pairs = parents.iter().zip(gathered);
+    pairs
+        .map(|(parent, held)| {
+            let (Item::Entity(parent), Some(held)) = (parent, held) else {
+                return Ok(Child::Null);
+            };
+            Ok(Child::Item(Item::Page(Arc::new(cut(&ready, parent, held)))))
+        })
+        .collect()
+}
+
+/// Everything that points back to each parent, for what is computed from the whole.
+pub async fn held(
+    run: &Run,
+    field: &FieldDef,
+    link: &str,
+    parents: &[Item],
+) -> Result<Vec<Option<Held>>, FieldError> {
+    let ready = prepare(run, field, link, &Arguments::default()).await?;
+    Ok(gather(run, &ready, parents).await)
+}
+
+async fn gather(run: &Run, ready: &Ready<'_>, parents: &[Item]) -> Vec<Option<Held>> {
     let sources: Vec<&Arc<Connector>> = run
         .sources_with(&ready.target.name, &ready.operation)
         .filter(|connector| is_wanted(&ready.conditions, &connector.source))
         .collect();
     let asked = sources
         .iter()
-        .map(|connector| ask(run, &ready, connector, parents));
+        .map(|connector| ask(run, ready, connector, parents));
     let answers = join_all(asked).await;
-    let unseen = unseen(run, &ready, &answers).await;
+    let unseen = unseen(run, ready, &answers).await;
+    let parents = parents.iter().enumerate();
     parents
-        .iter()
-        .enumerate()
         .map(|(index, parent)| {
             let Item::Entity(parent) = parent else {
-                return Ok(Child::Null);
+                return None;
             };
             let of_parent = answers.iter().zip(&sources).map(|(answer, connector)| {
                 (*connector, answer.get(index).and_then(Option::as_ref))
             });
-            Ok(Child::Item(Item::Page(Arc::new(assemble(
-                run,
-                (&ready, &unseen),
-                parent,
-                of_parent,
-            )))))
+            Some(assemble(run, (ready, &unseen), parent, of_parent))
         })
         .collect()
 }
@@ -412,14 +443,15 @@ async fn ask(
         .collect()
 }
 
-/// Merges what the sources hold for one parent into a page.
+/// Merges what the sources hold for one parent.
 fn assemble<'a>(
     run: &Run,
     (ready, unseen): (&Ready<'_>, &BTreeSet<RecordKey>),
     parent: &Entity,
     answers: impl Iterator<Item = (&'a Arc<Connector>, Option<&'a Outcome>)>,
-) -> crate::resolve::item::Page {
+) -> Held {
     let mut rows = Vec::new();
+    let mut is_told = false;
     let mut statuses: Vec<SourceStatus> = Vec::new();
     let mut complete = true;
     for (connector, outcome) in answers {
@@ -440,6 +472,7 @@ fn assemble<'a>(
         complete &= !status.is_failure() && !status.truncated;
         add(&mut statuses, status);
         let Ok(answer) = outcome else { continue };
+        is_told = true;
         for reading in entity::readings(answer) {
             let record = &reading.record;
             let is_seen = unseen.is_empty()
@@ -450,9 +483,24 @@ fn assemble<'a>(
         }
     }
     rows.sort_by(|left, right| left.place.compare(&right.place, ready.order.descending));
+    Held {
+        rows,
+        statuses,
+        is_told,
+        is_complete: complete,
+    }
+}
+
+/// Cuts the asked page out of the whole.
+fn cut(ready: &Ready<'_>, parent: &Entity, held: Held) -> crate::resolve::item::Page {
+    let mut rows = held.rows;
     let total = (
         rows.len() as u64,
-        if complete { "EXACT" } else { "AT_LEAST" },
+        if held.is_complete {
+            "EXACT"
+        } else {
+            "AT_LEAST"
+        },
     );
     if let Some(cursor) = &ready.cursor {
         rows.retain(|row| {
@@ -467,7 +515,7 @@ fn assemble<'a>(
         first: ready.cut_first,
         policy: parent.policy,
     };
-    page(&cut, rows, Some(total), statuses)
+    page(&cut, rows, Some(total), held.statuses)
 }
 
 /// Whether a record meets every condition; deleted ones are not listed.

@@ -50,6 +50,7 @@ mod readme;
 mod replicas;
 mod sandbox;
 mod source_tls;
+mod stats;
 mod streams;
 mod support;
 mod tls;
