@@ -56,7 +56,11 @@ fn text(number: Decimal) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use bytes::Bytes;
     use serde_json::{Value, json};
