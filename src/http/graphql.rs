@@ -22,7 +22,7 @@ use crate::http::around::RequestId;
 use crate::http::limit;
 use crate::http::media::{self, Media, Wanted};
 use crate::http::operation::{Outcome, Prepared};
-use crate::http::params;
+use crate::http::params::{self, Params};
 use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
 use crate::http::stream::pump::Pump;
@@ -76,15 +76,7 @@ async fn run(
         .authenticate(brought.proofs())
         .await
         .map_err(|error| Refusal::unverified(&error))?;
-    let after = last_event_id(&request)?;
-    let tells_cost = asks_cost(&request)?;
-    let mut params = if is_get {
-        params::from_query(request.uri().query().unwrap_or_default())?
-    } else {
-        params::from_body(&read_body(state, request).await?)?
-    };
-    params.after = after;
-    params.tells_cost = tells_cost;
+    let params = read_params(state, request).await?;
     let prepared = state.prepare(params, caller, request_id).await?;
     let wallet = Arc::clone(&prepared.wallet);
     let kind = || state.services.engine.kind(&prepared.request);
@@ -146,6 +138,25 @@ async fn streamed(
         permit,
     }
     .answer())
+}
+
+/// What the request asks for, by its headers and by its body or query string.
+async fn read_params(
+    state: &GraphqlState,
+    request: axum::extract::Request,
+) -> Result<Params, Refusal> {
+    let after = last_event_id(&request)?;
+    let tells_cost = asks_cost(&request)?;
+    let params = if request.method() == Method::GET {
+        params::from_query(request.uri().query().unwrap_or_default())?
+    } else {
+        params::from_body(&read_body(state, request).await?)?
+    };
+    Ok(Params {
+        after,
+        tells_cost,
+        ..params
+    })
 }
 
 /// Where a reader that comes back stood.
