@@ -29,6 +29,8 @@ pub const CACHE_LOOKUPS: &str = "tributary_cache_lookups_total";
 pub const CACHE_REDIS_UP: &str = "tributary_cache_redis_up";
 /// Counter of what calls to vendors cost, by `source` and `currency`.
 pub const VENDOR_COST: &str = "tributary_vendor_cost_total";
+/// Counter of what requests made vendors charge, by `source`, `caller`, `operation` (of the document) and `currency`.
+pub const CALLER_COST: &str = "tributary_caller_cost_total";
 
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,

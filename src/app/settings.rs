@@ -201,6 +201,7 @@ pub fn allowances(config: &Config) -> Allowances {
         streams_max: callers.streams,
         introspection: callers.introspection,
         suggestions: callers.suggestions,
+        tells_cost: callers.tells_cost,
         is_trusted_only: callers.trusted_only,
     };
     let roles = callers.roles.iter().map(|(name, role)| {
@@ -210,6 +211,7 @@ pub fn allowances(config: &Config) -> Allowances {
             streams_max: role.streams.unwrap_or(default.streams_max),
             introspection: role.introspection.unwrap_or(default.introspection),
             suggestions: role.suggestions.unwrap_or(default.suggestions),
+            tells_cost: role.tells_cost.unwrap_or(default.tells_cost),
             is_trusted_only: role.trusted_only.unwrap_or(default.is_trusted_only),
         };
         (name.clone(), allowance)

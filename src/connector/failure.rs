@@ -87,6 +87,8 @@ pub enum Remedy {
     Renew,
     /// The next day of the quota.
     AwaitQuota,
+    /// The same call once more.
+    Repeat,
 }
 
 impl From<ClassSpec> for Remedy {
@@ -94,6 +96,7 @@ impl From<ClassSpec> for Remedy {
         match class {
             ClassSpec::AuthExpired => Self::Renew,
             ClassSpec::Quota => Self::AwaitQuota,
+            ClassSpec::Transient => Self::Repeat,
             ClassSpec::Unauthorized
             | ClassSpec::Forbidden
             | ClassSpec::RateLimited
@@ -102,7 +105,6 @@ impl From<ClassSpec> for Remedy {
             | ClassSpec::InvalidResponse
             | ClassSpec::Rejected
             | ClassSpec::NotFound
-            | ClassSpec::Transient
             | ClassSpec::Invalid
             | ClassSpec::Permanent => Self::None,
         }

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::{Instant, sleep};
 
 use crate::connector::align::{Item, Results};
 use crate::connector::failure::{CallFailure, FailureClass, Remedy};
@@ -21,6 +23,8 @@ use crate::transport::terms::Terms;
 
 /// How many pages are read when an operation says nothing of paging.
 const SIZE_DEFAULT: usize = 100;
+/// The longest pause before a call is repeated whose failure passes and names no time.
+const TRANSIENT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 impl Connector {
     /// Asks for one batch of keys: at most `batch_max`, exactly one without it. The results are in the order of the keys.
@@ -281,7 +285,8 @@ impl Connector {
         loop {
             let url = call.url.clone();
             let reply = self.client.send(call.clone(), terms.clone()).await?;
-            let was_told = reply.status == StatusCode::TOO_MANY_REQUESTS;
+            let status = reply.status;
+            let was_told = status == StatusCode::TOO_MANY_REQUESTS;
             let token = reply.token;
             let failure = match self.read(op, reply, url) {
                 Err(failure) => failure,
@@ -296,6 +301,17 @@ impl Connector {
                 has_renewed = true;
                 continue;
             }
+            // A status that means another try had its tries below; a code in an answer of any other is known here only.
+            if failure.remedy == Remedy::Repeat && !is_repeated_below(status) {
+                let wait = self.pause(&failure);
+                let fits = Instant::now() + wait < terms.deadline;
+                if !fits || !may_repeat || !self.client.take_repetition() {
+                    return Err(failure);
+                }
+                sleep(wait).await;
+                may_repeat = false;
+                continue;
+            }
             if was_told || failure.class != FailureClass::RateLimited {
                 return Err(failure);
             }
@@ -305,6 +321,12 @@ impl Connector {
             }
             may_repeat = false;
         }
+    }
+
+    /// How long to leave the source alone after a failure that passes: as it says, else a moment.
+    fn pause(&self, failure: &CallFailure) -> Duration {
+        let random = || (self.surroundings.jitter)(TRANSIENT_PAUSE_MAX);
+        failure.retry_after.unwrap_or_else(random)
     }
 
     /// Lets the source's budget know what a failure says of it.
@@ -326,6 +348,17 @@ impl Connector {
             CallFailure::new(FailureClass::Unsupported, detail)
         })
     }
+}
+
+/// Whether the transport repeats a safe call after that status.
+fn is_repeated_below(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 /// Whether a failure says that the one thing asked for is not there.

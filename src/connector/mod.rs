@@ -35,7 +35,7 @@ use crate::connector::map::RecordMap;
 use crate::connector::operation::Operation;
 use crate::connector::spec::Protocol;
 use crate::record::{Record, Trust};
-use crate::transport::charge::Charge;
+use crate::transport::charge::{Charge, Inside};
 use crate::transport::client::SourceClient;
 use crate::transport::failure::BuildError;
 use crate::transport::health::{FailureClass as CallClass, HealthState};
@@ -196,6 +196,11 @@ impl Connector {
     /// What the source's calls have cost since the start, by operation.
     pub fn charges(&self) -> Vec<Charge> {
         self.client.charges()
+    }
+
+    /// What calls of an operation that were not made would have cost.
+    pub fn worth(&self, operation: &Operation, calls: u64, inside: Inside) -> Charge {
+        self.client.worth(&operation.plan.label, calls, inside)
     }
 
     /// Whether an operation takes several keys in one call.

@@ -1,26 +1,78 @@
 //! Tells in an answer's `extensions` what it cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use metrics::gauge;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
-use crate::transport::charge::Charge;
+use crate::auth::caller::Caller;
+use crate::telemetry::CALLER_COST;
+use crate::transport::charge::{Bill, Charge};
 
 /// The answer with `extensions.cost` as its last member. The answer must be an object without extensions, as the
 /// writer makes them; it may be one that is given again, so it is copied.
-pub(crate) fn tell(answer: &Bytes, query: u64, charges: &[Charge]) -> Bytes {
+pub(crate) fn tell(answer: &Bytes, query: u64, bill: &Bill) -> Bytes {
     let Some(open) = answer.strip_suffix(b"}") else {
         return answer.clone();
     };
+    let list = |charges: &[Charge]| charges.iter().map(line).collect::<Vec<_>>();
+    let (charges, savings) = (bill.charges(), bill.savings());
     let cost = json!({
         "query": query,
-        "amounts": amounts(charges),
-        "calls": charges.iter().map(line).collect::<Vec<_>>(),
+        "amounts": amounts(&charges),
+        "calls": list(&charges),
+        "saved": {"amounts": amounts(&savings), "calls": list(&savings)},
     })
     .to_string();
     Bytes::from([open, b",\"extensions\":{\"cost\":", cost.as_bytes(), b"}}"].concat())
+}
+
+/// Adds up in the metrics who spent how much, by which operation.
+#[derive(Debug, Default)]
+pub(crate) struct Spenders(Mutex<HashSet<(String, String)>>);
+
+/// Pairs of caller and operation with figures of their own; all others are counted together.
+const SPENDERS_MAX: usize = 1000;
+/// Longer names are counted together.
+const NAME_BYTES_MAX: usize = 100;
+
+impl Spenders {
+    /// Counts what one request cost.
+    pub(crate) fn count(&self, caller: &Caller, operation: &str, bill: &Bill) {
+        for charge in bill.charges() {
+            let (Some(currency), Some(amount)) = (&charge.currency, charge.amount.to_f64()) else {
+                continue;
+            };
+            let (caller, operation) = self.name(&caller.subject, operation);
+            gauge!(
+                CALLER_COST,
+                "source" => charge.source.clone(), "caller" => caller, "operation" => operation,
+                "currency" => currency.to_string()
+            )
+            .increment(amount);
+        }
+    }
+
+    fn name(&self, caller: &str, operation: &str) -> (String, String) {
+        let others = || ("others".to_owned(), "others".to_owned());
+        if caller.len() > NAME_BYTES_MAX || operation.len() > NAME_BYTES_MAX {
+            return others();
+        }
+        let name = (caller.to_owned(), operation.to_owned());
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&name) {
+            return name;
+        }
+        if known.len() >= SPENDERS_MAX {
+            return others();
+        }
+        known.insert(name.clone());
+        name
+    }
 }
 
 /// What it comes to in each currency, which are never added up.
@@ -66,7 +118,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::tell;
-    use crate::transport::charge::Charge;
+    use crate::transport::charge::{Bill, Charge};
     use crate::transport::settings::PriceUnit;
 
     fn charge(source: &str, amount: &str, currency: &str) -> Charge {
@@ -89,13 +141,20 @@ mod tests {
             charge("shop", "0.2", "USD"),
             charge("crm", "0.2", "EUR"),
         ];
-        let told = tell(&Bytes::from_static(b"{\"data\":{}}"), 7, &charges);
+        let bill = Bill::default();
+        charges.iter().for_each(|charge| bill.add(charge));
+        bill.save(&charge("erp", "0.4", "EUR"));
+        let told = tell(&Bytes::from_static(b"{\"data\":{}}"), 7, &bill);
         let told: Value = serde_json::from_slice(&told).unwrap();
         assert_eq!(told["data"], json!({}));
         let cost = &told["extensions"]["cost"];
         assert_eq!(
             cost["amounts"],
             json!([{"currency": "EUR", "amount": "0.3"}, {"currency": "USD", "amount": "0.2"}])
+        );
+        assert_eq!(
+            cost["saved"]["amounts"],
+            json!([{"currency": "EUR", "amount": "0.4"}])
         );
         assert_eq!(cost["query"], 7);
         assert_eq!(

@@ -30,6 +30,7 @@ use metrics::counter;
 use crate::auth::caller::Caller;
 use crate::engine::bind::Bound;
 use crate::engine::coerce::Variables;
+use crate::engine::cost::Spenders;
 use crate::engine::document::{Document, Documents, Numbers};
 use crate::engine::execute::Execution;
 use crate::engine::guard::DocumentLimits;
@@ -89,6 +90,8 @@ pub enum EngineError {
 struct Ran {
     body: Bytes,
     cost: u64,
+    /// Name of the operation; empty when it has none.
+    operation: String,
 }
 
 /// Memory for documents and their plans.
@@ -106,6 +109,7 @@ pub struct Engine {
     documents: Documents,
     numbers: Numbers,
     answers: Answers,
+    spenders: Spenders,
     limits: DocumentLimits,
     deadline: Duration,
     sdl: String,
@@ -138,6 +142,7 @@ impl Engine {
             documents: Documents::new(DOCUMENT_BYTES_MAX),
             numbers: Numbers::default(),
             answers: Answers::new(ANSWER_BYTES_MAX),
+            spenders: Spenders::default(),
             limits,
             deadline,
             sdl,
@@ -148,14 +153,17 @@ impl Engine {
     pub async fn execute(&self, request: Request, caller: Arc<Caller>) -> Answer {
         let terms = Terms::from(Instant::now() + self.deadline);
         let bill = terms.bill.clone();
-        match self.run(&request, caller, terms).await {
-            Ok(ran) => Answer {
-                body: match request.tells_cost {
-                    true => cost::tell(&ran.body, ran.cost, &bill.charges()),
-                    false => ran.body,
-                },
-                refused: None,
-            },
+        match self.run(&request, caller.clone(), terms).await {
+            Ok(ran) => {
+                self.spenders.count(&caller, &ran.operation, &bill);
+                Answer {
+                    body: match request.tells_cost {
+                        true => cost::tell(&ran.body, ran.cost, &bill),
+                        false => ran.body,
+                    },
+                    refused: None,
+                }
+            }
             Err(refusal) => refusal
                 .for_rights(&request.rights)
                 .answer(&request.request_id),
@@ -191,11 +199,22 @@ impl Engine {
         };
         // An answer that is given again reads nothing that could be told.
         let is_reusable = !plan.is_volatile && !self.resolver.is_audited;
-        if is_reusable && let Some(body) = self.answers.get(&key, self.resolver.fetch.now()) {
+        let operation_name = document.name_of(name).to_owned();
+        if is_reusable
+            && let Some((body, savings)) = self.answers.get(&key, self.resolver.fetch.now())
+        {
             counter!("tributary_answers_reused_total").increment(1);
-            return Ok(Ran { body, cost });
+            for saving in &savings {
+                terms.bill.save(saving);
+            }
+            return Ok(Ran {
+                body,
+                cost,
+                operation: operation_name,
+            });
         }
         let introspection = self.introspect(request, &document, operation, plan).await?;
+        let bill = terms.bill.clone();
         let run = Run::new(self.resolver.clone(), caller, terms);
         let execution = Execution {
             run: &run,
@@ -218,9 +237,13 @@ impl Engine {
             && !written.has_errors
             && let Some(ground) = run.loader.ground()
         {
-            self.answers.put(key, body.clone(), ground);
+            self.answers.put(key, body.clone(), ground, bill.savings());
         }
-        Ok(Ran { body, cost })
+        Ok(Ran {
+            body,
+            cost,
+            operation: operation_name,
+        })
     }
 
     /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.

@@ -9,6 +9,7 @@ use moka::sync::Cache;
 
 use crate::fetch::loader::Ground;
 use crate::resolve::policy::view::ViewKey;
+use crate::transport::charge::Charge;
 
 /// What an answer depends on beside records. The view is all of a caller that can decide an answer, so that callers who
 /// may see the same share answers, and others never do.
@@ -26,6 +27,7 @@ pub struct AnswerKey {
 struct Kept {
     body: Bytes,
     ground: Ground,
+    savings: Vec<Charge>,
 }
 
 /// The answers that may be given again, bounded by the memory they take.
@@ -42,7 +44,8 @@ impl Answers {
     pub fn new(bytes_max: u64) -> Self {
         let weigh = |key: &AnswerKey, kept: &Arc<Kept>| {
             let parts = kept.ground.parts.len().saturating_mul(PART_BYTES);
-            let bytes = [kept.body.len(), parts, key.variables.len()];
+            let savings = kept.savings.len().saturating_mul(size_of::<Charge>());
+            let bytes = [kept.body.len(), parts, key.variables.len(), savings];
             let bytes = bytes.iter().sum::<usize>() + ANSWER_OVERHEAD_BYTES;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
@@ -54,20 +57,25 @@ impl Answers {
         )
     }
 
-    /// The answer, when it is still true.
-    pub fn get(&self, key: &AnswerKey, now: DateTime<Utc>) -> Option<Bytes> {
+    /// The answer, when it is still true, and what giving it again saves.
+    pub fn get(&self, key: &AnswerKey, now: DateTime<Utc>) -> Option<(Bytes, Vec<Charge>)> {
         let kept = self.0.get(key)?;
         let is_fresh = kept.ground.until.is_none_or(|until| now < until);
         if is_fresh && !kept.ground.parts.iter().any(|part| part.has_ended()) {
-            return Some(kept.body.clone());
+            return Some((kept.body.clone(), kept.savings.clone()));
         }
         self.0.invalidate(key);
         None
     }
 
     /// Keeps an answer.
-    pub fn put(&self, key: AnswerKey, body: Bytes, ground: Ground) {
-        self.0.insert(key, Arc::new(Kept { body, ground }));
+    pub fn put(&self, key: AnswerKey, body: Bytes, ground: Ground, savings: Vec<Charge>) {
+        let kept = Kept {
+            body,
+            ground,
+            savings,
+        };
+        self.0.insert(key, Arc::new(kept));
     }
 }
 
@@ -101,9 +109,12 @@ mod tests {
         let keep = |parts: Vec<Validity>| {
             let until = Some(noon() + TimeDelta::seconds(60));
             let ground = Ground { parts, until };
-            answers.put(key("", 1), Bytes::from_static(b"{}"), ground);
+            answers.put(key("", 1), Bytes::from_static(b"{}"), ground, Vec::new());
         };
-        let get = |seconds| answers.get(&key("", 1), noon() + TimeDelta::seconds(seconds));
+        let get = |seconds| {
+            let kept = answers.get(&key("", 1), noon() + TimeDelta::seconds(seconds));
+            kept.map(|(body, _)| body)
+        };
         keep(vec![left.clone(), right.clone()]);
         assert_eq!(get(59).as_deref(), Some(&b"{}"[..]));
         assert_eq!(get(60), None, "no longer fresh");
@@ -115,9 +126,10 @@ mod tests {
     #[test]
     fn other_variables_and_other_views_have_other_answers() {
         let answers = Answers::new(1 << 20);
-        answers.put(key("x", 1), Bytes::from_static(b"1"), Ground::default());
+        let body = Bytes::from_static(b"1");
+        answers.put(key("x", 1), body, Ground::default(), Vec::new());
         assert!(answers.get(&key("x", 1), noon()).is_some());
-        assert_eq!(answers.get(&key("y", 1), noon()), None);
-        assert_eq!(answers.get(&key("x", 2), noon()), None);
+        assert!(answers.get(&key("y", 1), noon()).is_none());
+        assert!(answers.get(&key("x", 2), noon()).is_none());
     }
 }

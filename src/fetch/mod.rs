@@ -23,6 +23,7 @@ use crate::connector::operation::Operation;
 use crate::connector::{Ask, Connector};
 use crate::fetch::group::Group;
 use crate::record::Age;
+use crate::transport::charge::{Charge, Inside};
 use crate::transport::terms::{Priority, Terms};
 
 /// How a read uses the cache; the graph's `ReadPolicy`.
@@ -188,11 +189,18 @@ impl Fetch {
         } else {
             let hits = self.cache.get_many(&cache_keys).await;
             let mut stale = Vec::new();
+            let mut spared = Inside {
+                keys: 0,
+                records: 0,
+            };
             for ((key, cache_key), hit) in keys.iter().zip(cache_keys).zip(hits) {
                 match hit {
                     Some(hit) => {
                         if hit.state == State::Stale && question.policy != ReadPolicy::CacheOnly {
                             stale.push((key.clone(), cache_key));
+                        } else {
+                            spared.keys += 1;
+                            spared.records += hit.entry.value.records.len();
                         }
                         outcomes.insert(key.clone(), Ok(cached(&hit)));
                     }
@@ -203,6 +211,9 @@ impl Fetch {
                 }
             }
             self.refresh_behind(&connector, question, stale);
+            if let Some(saving) = saving(&connector, question, spared, missing.len()) {
+                terms.bill.save(&saving);
+            }
         }
         let led = self
             .load_missing(&connector, &operation, question, missing, terms)
@@ -463,6 +474,21 @@ async fn load_groups(
             None => Ok(Arc::new(Group::of_key(result))),
         })
         .collect())
+}
+
+/// What the cache saved by answering some keys of a question: the calls for all of them, less those for the ones missing.
+fn saving(
+    connector: &Connector,
+    question: &Question,
+    spared: Inside,
+    missing: usize,
+) -> Option<Charge> {
+    let operation = connector.operation(&question.entity, &question.operation)?;
+    let size = operation.batch_max.unwrap_or(1).max(1);
+    let all = spared.keys.saturating_add(missing).div_ceil(size);
+    let calls = all.saturating_sub(missing.div_ceil(size));
+    (spared.keys > 0)
+        .then(|| connector.worth(operation, u64::try_from(calls).unwrap_or(u64::MAX), spared))
 }
 
 fn lifetime(operation: &Operation, group: &Group) -> Lifetime {

@@ -146,7 +146,8 @@ async fn read_params(
     request: axum::extract::Request,
 ) -> Result<Params, Refusal> {
     let after = last_event_id(&request)?;
-    let tells_cost = asks_cost(&request)?;
+    let word = request.headers().get(TRIBUTARY_COST);
+    let by_header = params::asked_cost(word.map_or(b"", HeaderValue::as_bytes))?;
     let params = if request.method() == Method::GET {
         params::from_query(request.uri().query().unwrap_or_default())?
     } else {
@@ -154,7 +155,7 @@ async fn read_params(
     };
     Ok(Params {
         after,
-        tells_cost,
+        tells_cost: by_header.or(params.tells_cost),
         ..params
     })
 }
@@ -174,22 +175,6 @@ fn last_event_id(request: &axum::extract::Request) -> Result<Option<String>, Ref
         None => Err(Refusal::new(
             Code::BadRequest,
             "`Last-Event-ID` is not one of ours",
-        )),
-    }
-}
-
-/// Whether the sender wants to know what the answer cost.
-fn asks_cost(request: &axum::extract::Request) -> Result<bool, Refusal> {
-    match request
-        .headers()
-        .get(TRIBUTARY_COST)
-        .map(HeaderValue::as_bytes)
-    {
-        None | Some(b"" | b"none") => Ok(false),
-        Some(b"tell") => Ok(true),
-        Some(_) => Err(Refusal::new(
-            Code::BadRequest,
-            "`Tributary-Cost` is `tell` or `none`",
         )),
     }
 }

@@ -60,7 +60,7 @@ impl GraphqlState {
             operation_name: params.operation_name,
             variables: params.variables,
             after: params.after,
-            tells_cost: params.tells_cost,
+            tells_cost: params.tells_cost.unwrap_or(allowance.tells_cost),
             rights: Rights {
                 introspection: allowance.introspection,
                 suggestions: allowance.suggestions,

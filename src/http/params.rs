@@ -18,8 +18,20 @@ pub struct Params {
     pub variables: Map<String, Value>,
     /// The cursor after which a subscription goes on.
     pub after: Option<String>,
-    /// Whether the answer tells what it cost.
-    pub tells_cost: bool,
+    /// Whether the answer tells what it cost, when the request says.
+    pub tells_cost: Option<bool>,
+}
+
+const COST_WORDS: &str = "the cost is asked for by `tell` or `none`";
+
+/// What a word says of whether the answer tells its cost; nothing when it is left out.
+pub(crate) fn asked_cost(word: &[u8]) -> Result<Option<bool>, Refusal> {
+    match word {
+        b"" => Ok(None),
+        b"tell" => Ok(Some(true)),
+        b"none" => Ok(Some(false)),
+        _ => Err(bad(COST_WORDS)),
+    }
 }
 
 fn bad(message: &str) -> Refusal {
@@ -68,11 +80,16 @@ pub(crate) fn from_members(mut members: Map<String, Value>) -> Result<Params, Re
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(bad("`variables` must be an object or null")),
     };
+    let tells_cost = match members.get("extensions").and_then(|more| more.get("cost")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(word)) => asked_cost(word.as_bytes())?,
+        Some(_) => return Err(bad(COST_WORDS)),
+    };
     Ok(Params {
         document,
         operation_name,
         variables,
         after: None,
-        tells_cost: false,
+        tells_cost,
     })
 }

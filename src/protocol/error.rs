@@ -35,6 +35,9 @@ pub enum DecodeError {
         /// The bound in bytes.
         limit: usize,
     },
+    /// An object of the reply has the same key twice.
+    #[error("an object of the reply has the same key twice")]
+    RepeatedKey,
     /// The reply is not JSON.
     #[error("the reply is not valid JSON: {reason} at line {line}, column {column}")]
     Json {

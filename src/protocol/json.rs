@@ -1,16 +1,22 @@
 //! Reads and writes JSON without changing a number.
 
+use std::collections::HashSet;
+
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
 use crate::protocol::error::DecodeError;
 use crate::protocol::limits::Limits;
 use crate::protocol::tree::Tree;
 
+/// Objects with fewer members are searched for a repeated key one by one, which is faster than hashing.
+const MEMBERS_SCANNED_MAX: usize = 32;
+
 /// Decodes one JSON document.
 ///
 /// A UTF-8 byte order mark is skipped. Refused: anything after the value, `NaN` and `Infinity`, text that is not
 /// UTF-8, and `\u` escapes of lone surrogates, since they name no character (RFC 8259 section 8.2).
-/// A repeated key is kept each time; [`Tree::get`] answers the last.
+/// Refused too is a key that an object has twice: which of its values counts is the reader's choice (RFC 8259
+/// section 4), and a wrong choice changes a value silently.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tree, DecodeError> {
     if bytes.len() > limits.bytes {
         return Err(DecodeError::TooLong {
@@ -112,7 +118,11 @@ impl Decoder<'_> {
             Some(key) => Some(bounded(key, limits)?),
             None => None,
         };
+        let mut many = HashSet::new();
         while let Some(key) = next {
+            if is_repeated(&key, &members, &mut many) {
+                return Err(DecodeError::RepeatedKey.into());
+            }
             let peek = self.jiter.peek()?;
             members.push((key, self.value(peek, depth)?));
             next = match self.jiter.next_key()? {
@@ -130,6 +140,17 @@ impl Decoder<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the key is there already. The keys of large objects are hashed, so that one of many members costs no square of them.
+fn is_repeated(key: &str, members: &[(Box<str>, Tree)], many: &mut HashSet<Box<str>>) -> bool {
+    if members.len() < MEMBERS_SCANNED_MAX {
+        return members.iter().any(|(known, _)| **known == *key);
+    }
+    if many.is_empty() {
+        many.extend(members.iter().map(|(known, _)| known.clone()));
+    }
+    !many.insert(key.into())
 }
 
 fn bounded(text: &str, limits: &Limits) -> Result<Box<str>, DecodeError> {
@@ -352,5 +373,23 @@ mod tests {
     fn a_number_that_json_cannot_say_is_written_as_text() {
         assert_eq!(encode(&Tree::Number("01".into())), b"\"01\"");
         assert_eq!(encode(&Tree::Number("1,2".into())), b"\"1,2\"");
+    }
+
+    #[test]
+    fn a_key_that_an_object_has_twice_is_refused() {
+        let refused = |text: &str| {
+            matches!(
+                decode(text.as_bytes(), &Limits::default()),
+                Err(DecodeError::RepeatedKey)
+            )
+        };
+        assert!(refused(r#"{"a":1,"a":1}"#));
+        assert!(refused(r#"[{"b":{"a":1,"\u0061":null}}]"#));
+        assert!(!refused(r#"[{"a":1},{"a":{"a":2}}]"#));
+        let many: Vec<String> = (0..100).map(|n| format!("\"k{n}\":{n}")).collect();
+        assert!(!refused(&format!("{{{}}}", many.join(","))));
+        for again in ["k0", "k31", "k32", "k99"] {
+            assert!(refused(&format!("{{{},\"{again}\":0}}", many.join(","))));
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::credential::CredentialError;
 use crate::credential::place::Outgoing;
 use crate::transport::breaker::{Breaker, Pass};
 use crate::transport::budget::{Budget, Permit};
-use crate::transport::charge::{Bill, Charge};
+use crate::transport::charge::{Bill, Charge, Inside};
 use crate::transport::failure::{BuildError, Failure};
 use crate::transport::feedback::{Feedback, Word};
 use crate::transport::health::{Health, Monitor};
@@ -186,6 +186,11 @@ impl SourceClient {
     /// Charges for the records that a reply brought, when the vendor does.
     pub fn charge_resources(&self, operation: &Arc<str>, count: usize, bill: &Bill) {
         self.meter.charge_resources(operation, count, bill);
+    }
+
+    /// What calls that were not made would have cost.
+    pub fn worth(&self, operation: &Arc<str>, calls: u64, inside: Inside) -> Charge {
+        self.meter.worth(operation, calls, inside)
     }
 
     /// All that was charged since the start, by operation.

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::telemetry::VENDOR_WAIT;
-use crate::transport::charge::{Bill, Charge};
+use crate::transport::charge::{Bill, Charge, Inside};
 use crate::transport::failure::Failure;
 use crate::transport::probe::number_at;
 use crate::transport::settings::{PriceSettings, PriceUnit};
@@ -81,8 +81,34 @@ impl Meter {
         }
     }
 
+    /// What calls that were not made would have cost: `calls` of them, for so many keys and records.
+    pub(crate) fn worth(&self, operation: &Arc<str>, calls: u64, inside: Inside) -> Charge {
+        let calls_of = Decimal::from(calls);
+        let units = match self.price.as_ref().map(|price| price.per) {
+            Some(PriceUnit::Request | PriceUnit::QuotaShare) => calls_of,
+            Some(PriceUnit::InnerRequest) => Decimal::from(inside.keys),
+            Some(PriceUnit::Resource) => Decimal::from(inside.records),
+            Some(PriceUnit::Point) => {
+                let rate = self.total.rate_of(operation).unwrap_or_default();
+                rate.saturating_mul(calls_of)
+            }
+            None => Decimal::ZERO,
+        };
+        self.priced(operation, calls, units)
+    }
+
     fn charge(&self, operation: &Arc<str>, calls: u64, units: Decimal, bill: &Bill) {
-        let charge = Charge {
+        let charge = self.priced(operation, calls, units);
+        self.total.add(&charge);
+        bill.add(&charge);
+        if let (Some(currency), Some(spent)) = (&self.currency, self.spent().to_f64()) {
+            gauge!("tributary_vendor_cost_total", "source" => self.source.clone(), "currency" => currency.to_string())
+                .set(spent);
+        }
+    }
+
+    fn priced(&self, operation: &Arc<str>, calls: u64, units: Decimal) -> Charge {
+        Charge {
             source: self.source.clone(),
             operation: operation.clone(),
             calls,
@@ -91,12 +117,6 @@ impl Meter {
             price: self.of_one,
             amount: units.saturating_mul(self.of_one),
             currency: self.currency.clone(),
-        };
-        self.total.add(&charge);
-        bill.add(&charge);
-        if let (Some(currency), Some(spent)) = (&self.currency, self.spent().to_f64()) {
-            gauge!("tributary_vendor_cost_total", "source" => self.source.clone(), "currency" => currency.to_string())
-                .set(spent);
         }
     }
 

@@ -956,3 +956,19 @@ proptest! {
         let _ = read("any.yaml", &broken, &Environment::of([("URL", "http://127.0.0.1:1")]));
     }
 }
+
+#[tokio::test]
+async fn a_passing_failure_at_status_200_is_asked_once_more_and_no_oftener() {
+    let file = REST
+        .replace("retries: 0", "retries: 2")
+        .replace("SLOW: rate_limited", "BUSY: transient");
+    let busy = || Answer::json(r#"{"ok":false,"code":"BUSY"}"#);
+    let vendor = Vendor::queue(vec![busy(), Answer::json(r#"{"id":1}"#), busy(), busy()]).await;
+    let source = connect(&file, &vendor);
+    let found = load(&source, ("Customer", "get"), &["1"]).await.unwrap();
+    assert_eq!(&*found[0].records[0].remote_id, "1");
+    assert_eq!(vendor.requests().len(), 2);
+    let failed = class(&source, ("Customer", "get"), &["1"]).await;
+    assert_eq!(failed, FailureClass::Unavailable);
+    assert_eq!(vendor.requests().len(), 4);
+}

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::gateway::{ALL, Running, token};
+use crate::support::gateway::{ALL, CONFIG, Running, Setup, token};
+use crate::support::socket::Socket;
 
 const QUERY: &str = "{ customers(first: 3) { nodes { displayName
     orders(first: 2) { nodes { id } } tickets(first: 2) { nodes { subject } } } } }";
@@ -42,6 +43,22 @@ fn billed(answers: &[&Value]) -> BTreeMap<String, u64> {
     counts
 }
 
+/// Calls that the cache saved, by source.
+fn saved(answer: &Value) -> BTreeMap<String, u64> {
+    let told = json!({"extensions": {"cost": answer["extensions"]["cost"]["saved"]}});
+    let mut counts = billed(&[&told]);
+    counts.retain(|_, count| *count > 0);
+    counts
+}
+
+fn sum(one: &BTreeMap<String, u64>, other: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut sums = one.clone();
+    for (source, count) in other {
+        *sums.entry(source.clone()).or_default() += count;
+    }
+    sums
+}
+
 /// Calls of data that the sandbox's vendors saw, by source; logins are no calls of an operation.
 fn seen(gateway: &Running) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -74,8 +91,16 @@ async fn an_answer_tells_every_call_it_made_and_again_none() {
     assert_eq!(seen(&gateway), BTreeMap::new());
     assert_eq!(
         again["extensions"]["cost"],
-        json!({"query": cost["query"], "amounts": [], "calls": []})
+        json!({"query": cost["query"], "amounts": [], "calls": [], "saved": again["extensions"]["cost"]["saved"]})
     );
+    // What is in the cache now was called for, or was in it already, when the first answer was made.
+    assert_eq!(saved(&again), sum(&calls, &saved(&first)), "{again:#}");
+    let erp = rust_decimal::Decimal::from(saved(&again)["erp"]) * rust_decimal::Decimal::new(2, 4);
+    let worth = &again["extensions"]["cost"]["saved"]["amounts"][0]["amount"];
+    assert_eq!(*worth, json!(erp.normalize().to_string()));
+    // An answer that is given again as it is saves as much.
+    let (_, third) = told(&gateway, QUERY, "tell").await;
+    assert_eq!(third, again);
     gateway.stop().await;
 }
 
@@ -97,5 +122,56 @@ async fn nobody_is_told_a_cost_they_did_not_ask_for() {
     assert_eq!((status, quiet.get("extensions")), (200, None));
     let (status, _) = told(&gateway, QUERY, "please").await;
     assert_eq!(status, 400);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_may_tell_always_and_a_request_may_want_it_quiet() {
+    let setup = Setup {
+        config: format!("{CONFIG}callers: {{ tells_cost: true }}\n"),
+        ..Setup::default()
+    };
+    let gateway = setup.start().await;
+    let loud = gateway.ask(QUERY).await;
+    assert!(
+        !loud["extensions"]["cost"]["calls"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    let (_, quiet) = told(&gateway, QUERY, "none").await;
+    assert_eq!(quiet.get("extensions"), None);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_told_the_cost_too() {
+    let gateway = Running::start().await;
+    let mut socket = Socket::begin(gateway.address, &token(ALL)).await;
+    let payload = json!({"query": QUERY, "extensions": {"cost": "tell"}});
+    socket
+        .say(json!({"id": "q", "type": "subscribe", "payload": payload}))
+        .await;
+    let answer = &socket.receive().await["payload"];
+    assert_eq!(billed(&[answer]), seen(&gateway));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_add_up_who_spent_how_much_by_which_operation() {
+    let gateway = Running::start().await;
+    let query = format!("query WhoSpends {QUERY}");
+    let (_, answer) = told(&gateway, &query, "tell").await;
+    let amount = &answer["extensions"]["cost"]["amounts"][0];
+    let metrics = gateway.get("/metrics").await;
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("tributary_caller_cost_total") && line.contains("WhoSpends"))
+        .unwrap();
+    assert!(line.contains("source=\"erp\"") && line.contains("currency=\"EUR\""));
+    assert!(line.contains("caller=\""), "{line}");
+    let spent: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let told: f64 = amount["amount"].as_str().unwrap().parse().unwrap();
+    assert!((spent - told).abs() < 1e-12, "{spent} {told}");
     gateway.stop().await;
 }

@@ -23,6 +23,8 @@ pub struct CallersSection {
     pub introspection: bool,
     /// Whether a caller who mistypes a name is told the right one.
     pub suggestions: bool,
+    /// Whether answers tell what they cost without being asked; a request may still say `tell` or `none`.
+    pub tells_cost: bool,
     /// Whether a caller may run trusted documents only.
     pub trusted_only: bool,
     /// What differs for callers of a role; of several listed roles each thing is taken from the most generous.
@@ -43,6 +45,8 @@ pub struct RoleSection {
     pub introspection: Option<bool>,
     /// In place of `suggestions`.
     pub suggestions: Option<bool>,
+    /// In place of `tells_cost`.
+    pub tells_cost: Option<bool>,
     /// In place of `trusted_only`.
     pub trusted_only: Option<bool>,
 }
@@ -59,6 +63,7 @@ impl Default for CallersSection {
             streams: 20_000,
             introspection: true,
             suggestions: true,
+            tells_cost: false,
             trusted_only: false,
             roles: BTreeMap::new(),
         }

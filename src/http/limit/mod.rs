@@ -22,6 +22,8 @@ pub struct Allowance {
     pub introspection: bool,
     /// Whether a wrong name is answered with the right one.
     pub suggestions: bool,
+    /// Whether answers tell what they cost when the request does not say.
+    pub tells_cost: bool,
     /// Whether only trusted documents may be run.
     pub is_trusted_only: bool,
 }
@@ -54,6 +56,7 @@ impl Allowance {
             streams_max: self.streams_max.max(other.streams_max),
             introspection: self.introspection || other.introspection,
             suggestions: self.suggestions || other.suggestions,
+            tells_cost: self.tells_cost || other.tells_cost,
             is_trusted_only: self.is_trusted_only && other.is_trusted_only,
         }
     }
