@@ -45,6 +45,7 @@ use crate::resolve::item::Item;
 use crate::resolve::{Resolver, Run, audit, entity, root};
 use crate::schema::dynamic::ValidateOnly;
 use crate::schema::{Catalog, Fill, TypeKind, dynamic, sdl};
+use crate::transport::charge::Bill;
 use crate::transport::terms::Terms;
 
 /// One GraphQL request, whatever transport it came by.
@@ -199,22 +200,16 @@ impl Engine {
         };
         // An answer that is given again reads nothing that could be told.
         let is_reusable = !plan.is_volatile && !self.resolver.is_audited;
-        let operation_name = document.name_of(name).to_owned();
-        if is_reusable
-            && let Some((body, savings)) = self.answers.get(&key, self.resolver.fetch.now())
-        {
-            counter!("tributary_answers_reused_total").increment(1);
-            for saving in &savings {
-                terms.bill.save(saving);
-            }
-            return Ok(Ran {
-                body,
-                cost,
-                operation: operation_name,
-            });
+        let ran = |body| Ran {
+            body,
+            cost,
+            operation: document.name_of(name).to_owned(),
+        };
+        let bill = terms.bill.clone();
+        if is_reusable && let Some(body) = self.again(&key, &bill) {
+            return Ok(ran(body));
         }
         let introspection = self.introspect(request, &document, operation, plan).await?;
-        let bill = terms.bill.clone();
         let run = Run::new(self.resolver.clone(), caller, terms);
         let execution = Execution {
             run: &run,
@@ -239,11 +234,17 @@ impl Engine {
         {
             self.answers.put(key, body.clone(), ground, bill.savings());
         }
-        Ok(Ran {
-            body,
-            cost,
-            operation: operation_name,
-        })
+        Ok(ran(body))
+    }
+
+    /// The same answer as before, when all of it still stands; the bill learns what that saves.
+    fn again(&self, key: &AnswerKey, bill: &Bill) -> Option<Bytes> {
+        let (body, savings) = self.answers.get(key, self.resolver.fetch.now())?;
+        counter!("tributary_answers_reused_total").increment(1);
+        for saving in &savings {
+            bill.save(saving);
+        }
+        Some(body)
     }
 
     /// Holds a planned request to the limits of all and to the rights of its sender, before any source is asked.

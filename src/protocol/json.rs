@@ -281,7 +281,7 @@ mod tests {
         ] {
             check_kept(text);
         }
-        check_kept(r#"{"a":[1.10,{"b":null}],"a":"\u0001\n\\\"é"}"#);
+        check_kept(r#"{"a":[1.10,{"b":null}],"c":"\u0001\n\\\"é"}"#);
     }
 
     #[test]

@@ -507,7 +507,11 @@ fn trees() -> impl Strategy<Value = Tree> {
         );
         prop_oneof![
             prop::collection::vec(inner, 0..6).prop_map(Tree::List),
-            prop::collection::vec(member, 0..6).prop_map(Tree::Map)
+            prop::collection::vec(member, 0..6).prop_map(|mut members| {
+                let mut known = std::collections::HashSet::new();
+                members.retain(|(key, _): &(Box<str>, Tree)| known.insert(key.clone()));
+                Tree::Map(members)
+            })
         ]
     })
 }
