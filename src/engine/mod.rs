@@ -181,13 +181,8 @@ impl Engine {
         let name = request.operation_name.as_deref();
         let operation = document.operation(name)?;
         let catalog = &*self.resolver.catalog;
-        let variables =
-            Variables::coerce(catalog, &operation.node, &request.variables).map_err(|errors| {
-                Refusal {
-                    code: Code::GraphqlValidationFailed,
-                    errors,
-                }
-            })?;
+        let variables = Variables::coerce(catalog, &operation.node, &request.variables);
+        let variables = variables.map_err(unfit)?;
         let numbered = document.plan(catalog, name, &variables, &self.numbers)?;
         let plan = &numbered.plan;
         let bound = Bound::new(catalog, plan, &variables, &caller);
@@ -369,6 +364,14 @@ impl Engine {
     /// The resolvers the engine runs on.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
+    }
+}
+
+/// The refusal of variables that don't fit.
+fn unfit(errors: Vec<ServerError>) -> Refusal {
+    Refusal {
+        code: Code::GraphqlValidationFailed,
+        errors,
     }
 }
 
