@@ -78,7 +78,7 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
     let listing = Listing {
         target,
         def,
-        targets: targets(run, &conditions).await?,
+        targets: targets(run, &target.name, &conditions).await?,
         order,
         cursor: Cursor::read(arguments, &hash)?,
         first: arguments.first(run.resolver.page_size_max)?,

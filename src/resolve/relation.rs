@@ -143,6 +143,7 @@ fn foreign_key(
 struct Ready<'r> {
     target: &'r TypeDef,
     def: &'r ObjectDef,
+    link: String,
     operation: String,
     conditions: Vec<Condition>,
     order: Order,
@@ -269,10 +270,11 @@ async fn prepare<'r>(
     run.view
         .check_conditions(run.catalog(), (target, def), &conditions)?;
     let order = permitted_order(run, target, field, arguments)?;
-    let targets = targets(run, &conditions).await?;
+    let targets = targets(run, &target.name, &conditions).await?;
     Ok(Ready {
         target,
         def,
+        link: link.to_owned(),
         operation: operation_by(link),
         order,
         conditions,
@@ -317,8 +319,13 @@ pub fn is_wanted(conditions: &[Condition], source: &str) -> bool {
         })
 }
 
-/// The records that the global ids of link conditions stand for; a customer stands for all its linked records.
-pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, FieldError> {
+/// The records that the global ids of link conditions on an entity stand for, by the source that holds the link; a customer
+/// stands for all its linked records.
+pub async fn targets(
+    run: &Run,
+    entity: &str,
+    conditions: &[Condition],
+) -> Result<Targets, FieldError> {
     let mut found = Targets::new();
     for condition in conditions {
         let Matches::Link(link) = &condition.matches else {
@@ -348,6 +355,14 @@ pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, Fie
                     .entry(record.source.clone())
                     .or_default()
                     .insert(record.remote_id.clone());
+            }
+        }
+        let of_owner = of_link.clone();
+        for connector in run.resolver.fetch.sources() {
+            let owner = connector.link_source(entity, link);
+            if owner != connector.source {
+                let ids = of_owner.get(&owner).cloned().unwrap_or_default();
+                of_link.insert(connector.source.clone(), ids);
             }
         }
     }
@@ -396,6 +411,11 @@ pub fn applied_here(operation: &Operation, ask: &Ask, conditions: &[Condition]) 
         .collect()
 }
 
+/// The source whose ids of the parent this one knows: its own, or another's where its file says so.
+fn owner(ready: &Ready<'_>, connector: &Connector) -> Arc<str> {
+    connector.link_source(&ready.target.name, &ready.link)
+}
+
 /// One source's outcome for each parent; `None` where the parent has no record there.
 async fn ask(
     run: &Run,
@@ -407,12 +427,13 @@ async fn ask(
         return parents.iter().map(|_| None).collect();
     };
     let written = write_ask(&pushed(operation, &ready.conditions));
+    let owner = owner(ready, connector);
     let keys: Vec<Option<(Arc<str>, ReadPolicy)>> = parents
         .iter()
         .map(|parent| match parent {
             Item::Entity(entity) => entity
                 .readings()
-                .find(|reading| reading.record.source == connector.source)
+                .find(|reading| reading.record.source == owner)
                 .map(|reading| (reading.record.remote_id.clone(), entity.policy)),
             Item::Root | Item::Page(_) | Item::Edge(..) => None,
         })
@@ -456,7 +477,7 @@ fn assemble<'a>(
     let mut complete = true;
     for (connector, outcome) in answers {
         let Some(outcome) = outcome else {
-            let status = missing(parent, &connector.source);
+            let status = missing(parent, &connector.source, &owner(ready, connector));
             complete &= !status.is_failure();
             add(&mut statuses, status);
             continue;
@@ -541,14 +562,15 @@ fn row(run: &Run, ready: &Ready<'_>, reading: Reading) -> Row {
 }
 
 /// Why a source was not asked for a parent: its look-up failed, or the parent has no record there.
-fn missing(parent: &Entity, source: &Arc<str>) -> SourceStatus {
+fn missing(parent: &Entity, source: &Arc<str>, owner: &Arc<str>) -> SourceStatus {
     let known = parent.cluster.as_deref().and_then(|cluster| {
         cluster
             .statuses
             .iter()
-            .find(|status| status.source == *source)
+            .find(|status| status.source == *owner)
     });
     match known {
+        // What failed is named, even where it is the owner of the key and not the source of the list.
         Some(status) if status.is_failure() => status.clone(),
         _ => SourceStatus::new(source.clone(), "SKIPPED"),
     }

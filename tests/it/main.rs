@@ -43,6 +43,7 @@ mod list;
 mod manual;
 mod matrix;
 mod merged;
+mod payment;
 mod policy;
 mod price;
 mod protocol;

@@ -181,6 +181,8 @@ pub const ALL: &[&str] = &[
     "order:read",
     "ticket:read",
     "campaign:read",
+    "payment:read",
+    "message:read",
     "source:read",
     "cache:bypass",
 ];
