@@ -365,6 +365,8 @@ fn check_computed(catalog: &Catalog) -> Result<(), EngineError> {
                 "sourceStatuses",
                 "cursor",
                 "node",
+                "subject",
+                "source",
             ],
         };
         for field in object

@@ -309,6 +309,7 @@ pub const COMPUTED: &[&str] = &[
     "primaryEmail",
     "primaryPhone",
     "stats",
+    "timeline",
 ];
 
 fn primary(run: &Run, entity: &Entity, list: &str) -> Value {

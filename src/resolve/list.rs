@@ -80,7 +80,7 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         def,
         targets: targets(run, &target.name, &conditions).await?,
         order,
-        cursor: Cursor::read(arguments, &hash)?,
+        cursor: Cursor::read_root(arguments, &hash)?,
         first: arguments.first(run.resolver.page_size_max)?,
         conditions,
         hash,
@@ -109,6 +109,7 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         hash: listing.hash.clone(),
         first: listing.first,
         policy: ReadPolicy::CacheFirst,
+        parents: Vec::new(),
     };
     Ok(Child::Item(Item::Page(Arc::new(page(
         &cut, rows, total, statuses,

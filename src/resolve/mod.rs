@@ -17,6 +17,8 @@ pub mod provenance;
 pub mod relation;
 pub mod root;
 pub mod stats;
+pub mod timeline;
+pub mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

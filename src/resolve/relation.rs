@@ -17,7 +17,7 @@ use crate::resolve::argument::{Arguments, text};
 use crate::resolve::condition::{Condition, Targets, conditions};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::order::{Order, Place, key, order};
-use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
+use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page, parents_of};
 use crate::resolve::policy::sight::{self, RecordKey};
 use crate::resolve::{FieldError, Run, entity, identity};
 use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
@@ -185,19 +185,21 @@ pub async fn back(
             let (Item::Entity(parent), Some(held)) = (parent, held) else {
                 return Ok(Child::Null);
             };
-            Ok(Child::Item(Item::Page(Arc::new(cut(&ready, parent, held)))))
+            let page = cut(&ready, parent, held)?;
+            Ok(Child::Item(Item::Page(Arc::new(page))))
         })
         .collect()
 }
 
-/// Everything that points back to each parent, for what is computed from the whole.
+/// Everything that points back to each parent and meets the conditions, for what is computed from the whole.
 pub async fn held(
     run: &Run,
-    field: &FieldDef,
-    link: &str,
+    (field, link): (&FieldDef, &str),
     parents: &[Item],
+    conditions: &[Condition],
 ) -> Result<Vec<Option<Held>>, FieldError> {
-    let ready = prepare(run, field, link, &Arguments::default()).await?;
+    let mut ready = prepare(run, field, link, &Arguments::default()).await?;
+    ready.conditions.extend_from_slice(conditions);
     Ok(gather(run, &ready, parents).await)
 }
 
@@ -513,7 +515,15 @@ fn assemble<'a>(
 }
 
 /// Cuts the asked page out of the whole.
-fn cut(ready: &Ready<'_>, parent: &Entity, held: Held) -> crate::resolve::item::Page {
+fn cut(
+    ready: &Ready<'_>,
+    parent: &Entity,
+    held: Held,
+) -> Result<crate::resolve::item::Page, FieldError> {
+    let parents = parents_of(parent);
+    if let Some(cursor) = &ready.cursor {
+        cursor.check_parent(&parents)?;
+    }
     let mut rows = held.rows;
     let total = (
         rows.len() as u64,
@@ -535,8 +545,9 @@ fn cut(ready: &Ready<'_>, parent: &Entity, held: Held) -> crate::resolve::item::
         hash: ready.hash.clone(),
         first: ready.cut_first,
         policy: parent.policy,
+        parents,
     };
-    page(&cut, rows, Some(total), held.statuses)
+    Ok(page(&cut, rows, Some(total), held.statuses))
 }
 
 /// Whether a record meets every condition; deleted ones are not listed.

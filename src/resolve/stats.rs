@@ -10,14 +10,16 @@ use crate::record::value::{Object, Value};
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Item, Resolved, count};
 use crate::resolve::order::instant;
-use crate::resolve::relation::{self, Held};
-use crate::resolve::{FieldError, Run, identity};
-use crate::schema::{Catalog, Fill};
+use crate::resolve::relation::Held;
+use crate::resolve::{Run, whole};
+use crate::schema::Catalog;
 
 /// Resolves `stats` of each customer.
 pub async fn resolve(run: &Run, parents: &[Item], arguments: &Arguments) -> Vec<Resolved> {
-    let (orders, tickets) =
-        futures_util::join!(held(run, "orders", parents), held(run, "tickets", parents));
+    let (orders, tickets) = futures_util::join!(
+        whole::held(run, "orders", parents, &[]),
+        whole::held(run, "tickets", parents, &[])
+    );
     let (orders, tickets) = match (orders, tickets) {
         (Ok(orders), Ok(tickets)) => (orders, tickets),
         (Err(error), _) | (_, Err(error)) => {
@@ -33,22 +35,6 @@ pub async fn resolve(run: &Run, parents: &[Item], arguments: &Arguments) -> Vec<
             Ok(Child::Value(stats(run, orders, tickets, asked.as_deref())))
         })
         .collect()
-}
-
-/// What a relation of the customer holds, whole; nothing where the caller may not see it.
-async fn held(run: &Run, name: &str, parents: &[Item]) -> Result<Vec<Option<Held>>, FieldError> {
-    let found = run.catalog().object(identity::CUSTOMER);
-    let field = found
-        .and_then(|(def, object)| Some((def, object.field(name)?)))
-        .filter(|(def, field)| run.view.refusal(def.id, field.slot).is_none())
-        .map(|(_, field)| field);
-    let target = field.and_then(|field| relation::node_type(run, &field.ty.name));
-    match (field.map(|field| (field, &field.fill)), target) {
-        (Some((field, Fill::By(link))), Some((target, _))) if run.view.may_see_type(target.id) => {
-            relation::held(run, field, link, parents).await
-        }
-        _ => Ok(parents.iter().map(|_| None).collect()),
-    }
 }
 
 fn stats(run: &Run, orders: Option<&Held>, tickets: Option<&Held>, asked: Option<&str>) -> Value {
@@ -110,12 +96,8 @@ fn stats(run: &Run, orders: Option<&Held>, tickets: Option<&Held>, asked: Option
         .value()
 }
 
-/// The records' values as the caller may see them: what is denied or masked enters no sum.
 fn seen(run: &Run, held: &Held) -> Vec<Arc<Object>> {
-    let records = held.rows.iter().map(|row| &row.reading.record);
-    records
-        .map(|record| run.view.shape(run.catalog(), &record.data))
-        .collect()
+    whole::seen(run, held).map(|(_, data)| data).collect()
 }
 
 fn text<'a>(catalog: &Catalog, object: &'a Object, field: &str) -> Option<&'a str> {

@@ -54,5 +54,6 @@ mod source_tls;
 mod stats;
 mod streams;
 mod support;
+mod timeline;
 mod tls;
 mod transport;
