@@ -367,6 +367,7 @@ fn check_computed(catalog: &Catalog) -> Result<(), EngineError> {
                 "node",
                 "subject",
                 "source",
+                "lastContactedAt",
             ],
         };
         for field in object

@@ -174,12 +174,14 @@ async fn load(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<A
         return entities;
     };
     if &*def.name != identity::CUSTOMER {
+        // What the gateway made of a record is not the record's own, and has nothing to merge.
+        let is_mapped = object.entity.is_some();
         let has_lists = selected.iter().any(|name| {
             object
                 .field(name)
                 .is_some_and(|field| field.ty.list.is_some() && field.fill == Fill::Mapped)
         });
-        return if has_lists {
+        return if is_mapped && has_lists {
             entities
                 .into_iter()
                 .map(|entity| alone(run, object, entity))

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use async_graphql::Value as Argument;
 use futures_util::future::join_all;
 
-use crate::connector::operation::Operation;
-use crate::connector::{Ask, Connector};
+use crate::connector::Connector;
 use crate::fetch::group::write_ask;
 use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Outcome, Question, ReadPolicy};
 use crate::record::id::GlobalId;
 use crate::record::{Reading, Record};
 use crate::resolve::argument::{Arguments, text};
-use crate::resolve::condition::{Condition, Targets, conditions};
+use crate::resolve::condition::{Condition, Targets, applied_here, conditions, is_wanted, pushed};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::order::{Order, Place, key, order};
 use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page, parents_of};
@@ -33,9 +32,12 @@ pub fn operation_by(link: &str) -> String {
     format!("by{first}{}", letters.as_str())
 }
 
-/// The entity that a connection's nodes are.
-pub fn node_type<'c>(run: &'c Run, connection: &str) -> Option<(&'c TypeDef, &'c ObjectDef)> {
-    let (_, def) = run.catalog().object(connection)?;
+/// The entity that a connection's nodes are, or that a plain list is of.
+pub fn node_type<'c>(run: &'c Run, name: &str) -> Option<(&'c TypeDef, &'c ObjectDef)> {
+    let (ty, def) = run.catalog().object(name)?;
+    if def.entity.is_some() {
+        return Some((ty, def));
+    }
     run.catalog().object(&def.field("nodes")?.ty.name)
 }
 
@@ -185,6 +187,9 @@ pub async fn back(
             let (Item::Entity(parent), Some(held)) = (parent, held) else {
                 return Ok(Child::Null);
             };
+            if field.ty.list.is_some() {
+                return plain(&ready, parent, held);
+            }
             let page = cut(&ready, parent, held)?;
             Ok(Child::Item(Item::Page(Arc::new(page))))
         })
@@ -310,17 +315,6 @@ pub fn permitted_order(
     }
 }
 
-/// Whether the conditions on sources let this one in.
-pub fn is_wanted(conditions: &[Condition], source: &str) -> bool {
-    conditions
-        .iter()
-        .filter(|condition| condition.matches == Matches::Source)
-        .all(|condition| match &condition.value {
-            Argument::List(keys) => keys.iter().any(|key| text(key).as_deref() == Some(source)),
-            key => text(key).as_deref() == Some(source),
-        })
-}
-
 /// The records that the global ids of link conditions on an entity stand for, by the source that holds the link; a customer
 /// stands for all its linked records.
 pub async fn targets(
@@ -369,48 +363,6 @@ pub async fn targets(
         }
     }
     Ok(found)
-}
-
-/// The conditions that an operation evaluates itself, as its ask.
-pub fn pushed(operation: &Operation, conditions: &[Condition]) -> Ask {
-    let filter = conditions
-        .iter()
-        .filter(|condition| condition.matches != Matches::Source)
-        .filter(|condition| {
-            operation
-                .filters
-                .iter()
-                .any(|filter| filter.name == condition.name)
-        })
-        .filter_map(|condition| {
-            let value = condition.value.clone().into_json().ok()?;
-            operation
-                .can_push(&condition.name, &value)
-                .then(|| (condition.name.clone(), value))
-        })
-        .collect();
-    Ask {
-        filter,
-        sort: None,
-        size: 0,
-    }
-}
-
-/// The names of the conditions that the gateway applies itself.
-pub fn applied_here(operation: &Operation, ask: &Ask, conditions: &[Condition]) -> Vec<Arc<str>> {
-    conditions
-        .iter()
-        .filter(|condition| condition.matches != Matches::Source)
-        .filter(|condition| {
-            let pushed = ask.filter.iter().any(|(name, _)| *name == condition.name);
-            let whole = operation
-                .filters
-                .iter()
-                .any(|filter| filter.name == condition.name && !filter.partial);
-            !(pushed && whole)
-        })
-        .map(|condition| condition.name.clone())
-        .collect()
 }
 
 /// The source whose ids of the parent this one knows: its own, or another's where its file says so.
@@ -512,6 +464,18 @@ fn assemble<'a>(
         is_told,
         is_complete: complete,
     }
+}
+
+/// The whole as a plain list, which has no place for statuses: it is there when a source told it, and else fails.
+fn plain(ready: &Ready<'_>, parent: &Entity, held: Held) -> Resolved {
+    let failed = held.statuses.iter().find(|status| status.is_failure());
+    if let (false, Some(status)) = (held.is_told, failed) {
+        return Err(FieldError::of_status(status));
+    }
+    let entity = |row: Row| Entity::of(ready.target.id, row.reading, parent.policy);
+    let items = held.rows.into_iter();
+    let items = items.map(|row| Child::Item(Item::Entity(Arc::new(entity(row)))));
+    Ok(Child::Items(items.collect()))
 }
 
 /// Cuts the asked page out of the whole.

@@ -1,4 +1,4 @@
-//! A company with seven vendors on loopback ports, for `tributary demo` and for tests.
+//! A company with eight vendors on loopback ports, for `tributary demo` and for tests.
 //!
 //! The vendors speak REST, SOAP and GraphQL over real HTTP and share one made-up, untidy set of people. `README.md` beside
 //! this file describes their APIs. Nothing of the gateway is used here, so that a mistake there cannot hide here.
@@ -16,6 +16,7 @@ mod payments;
 mod random;
 mod serving;
 mod shop;
+mod social;
 
 use std::{
     collections::BTreeMap,
@@ -52,11 +53,13 @@ pub enum Vendor {
     Payments,
     /// E-mail and text messages; REST with a header.
     Mail,
+    /// Profiles on social networks; REST with a bearer token.
+    Social,
 }
 
 impl Vendor {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Crm,
         Self::Erp,
         Self::Helpdesk,
@@ -64,6 +67,7 @@ impl Vendor {
         Self::Marketing,
         Self::Payments,
         Self::Mail,
+        Self::Social,
     ];
 
     /// Those that have records of people; the others know people by the ids that these gave them.
@@ -85,6 +89,7 @@ impl Vendor {
             Self::Marketing => "marketing",
             Self::Payments => "payments",
             Self::Mail => "mail",
+            Self::Social => "social",
         }
     }
 }
@@ -124,6 +129,7 @@ impl Options {
             (Vendor::Marketing, 2),
             (Vendor::Payments, 5),
             (Vendor::Mail, 3),
+            (Vendor::Social, 7),
         ];
         let latency = milliseconds.map(|(vendor, time)| (vendor, Duration::from_millis(time)));
         Self {
@@ -159,6 +165,7 @@ pub(crate) struct Credentials {
     pub(crate) marketing_key: String,
     pub(crate) payments_key: String,
     pub(crate) mail_token: String,
+    pub(crate) social_token: String,
 }
 
 impl Credentials {
@@ -175,6 +182,7 @@ impl Credentials {
             marketing_key: secret("mk-"),
             payments_key: secret("sk_"),
             mail_token: secret("ml-"),
+            social_token: secret("sn-"),
         }
     }
 }
@@ -237,7 +245,8 @@ impl Sandbox {
             | Vendor::Helpdesk
             | Vendor::Marketing
             | Vendor::Payments
-            | Vendor::Mail => "",
+            | Vendor::Mail
+            | Vendor::Social => "",
         };
         format!("http://127.0.0.1:{port}{path}")
     }
@@ -255,6 +264,7 @@ impl Sandbox {
             ("MARKETING_KEY", &known.marketing_key),
             ("PAYMENTS_KEY", &known.payments_key),
             ("MAIL_TOKEN", &known.mail_token),
+            ("SOCIAL_TOKEN", &known.social_token),
         ];
         let mut environment = BTreeMap::new();
         for (name, value) in pairs {

@@ -29,7 +29,7 @@ use crate::sandbox::{
     fault::{FaultKind, Faults, SECRET_HOST, SECRET_MARKER},
     helpdesk, mail, marketing,
     message::{Answer, Request},
-    payments, shop,
+    payments, shop, social,
 };
 
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -157,6 +157,7 @@ fn operation(vendor: Vendor, request: &Request) -> String {
         Vendor::Marketing => marketing::operation(request).to_owned(),
         Vendor::Payments => payments::operation(request).to_owned(),
         Vendor::Mail => mail::operation(request).to_owned(),
+        Vendor::Social => social::operation(request).to_owned(),
     }
 }
 
@@ -175,6 +176,7 @@ async fn answer(vendor: Vendor, request: &Request, shared: &Shared) -> Answer {
         Vendor::Marketing => marketing::answer(request, &company, &shared.credentials),
         Vendor::Payments => payments::answer(request, &company, &shared.credentials),
         Vendor::Mail => mail::answer(request, &company, &shared.credentials),
+        Vendor::Social => social::answer(request, &company, &shared.credentials),
     }
 }
 
@@ -230,6 +232,7 @@ fn failure(vendor: Vendor, status: u16) -> Answer {
         Vendor::Marketing => marketing::problem(status, "Internal Server Error", &leak),
         Vendor::Payments => payments::error(status, "api_error", &leak),
         Vendor::Mail => mail::error(status, "internal", &leak),
+        Vendor::Social => social::error(status, "Internal Error", &leak),
     }
 }
 

@@ -22,6 +22,7 @@ mod cli;
 mod connector;
 mod connector_language;
 mod connectors;
+mod consent;
 mod cost;
 mod credential;
 mod customer;

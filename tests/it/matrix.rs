@@ -17,7 +17,7 @@ use super::support::caller::{ask, caller, text};
 use super::support::gateway::{ALL, CONFIG, Setup};
 
 /// Entities with the scope that guards them.
-const GUARDED: [(&str, &str); 9] = [
+const GUARDED: [(&str, &str); 10] = [
     ("Customer", "customer:read"),
     ("Account", "account:read"),
     ("Order", "order:read"),
@@ -27,6 +27,7 @@ const GUARDED: [(&str, &str); 9] = [
     ("CampaignMember", "campaign:read"),
     ("Payment", "payment:read"),
     ("Message", "message:read"),
+    ("SocialProfile", "social:read"),
 ];
 
 fn extension() -> String {
@@ -409,6 +410,7 @@ async fn no_protected_value_is_in_any_byte_of_any_answer() {
         "campaign:read",
         "payment:read",
         "message:read",
+        "social:read",
     ] {
         let others: Vec<&str> = every
             .iter()

@@ -55,6 +55,7 @@ fn prove(sandbox: &Sandbox, vendor: Vendor, request: RequestBuilder) -> RequestB
         Vendor::Marketing => request.header("X-Api-Key", &known["MARKETING_KEY"]),
         Vendor::Payments => request.bearer_auth(&known["PAYMENTS_KEY"]),
         Vendor::Mail => request.header("X-Mail-Token", &known["MAIL_TOKEN"]),
+        Vendor::Social => request.bearer_auth(&known["SOCIAL_TOKEN"]),
     }
 }
 
@@ -135,6 +136,7 @@ async fn every_vendor_refuses_a_caller_without_credentials() {
         (Vendor::Marketing, "/3.0/campaigns"),
         (Vendor::Payments, "/v1/charges?customer=none"),
         (Vendor::Mail, "/v2/messages/msg-0-0"),
+        (Vendor::Social, "/2/profiles/0.0"),
     ];
     for (vendor, target) in targets {
         let url = format!("{}{target}", sandbox.url(vendor));

@@ -120,7 +120,8 @@ impl Company {
             | Vendor::Helpdesk
             | Vendor::Marketing
             | Vendor::Payments
-            | Vendor::Mail => &[],
+            | Vendor::Mail
+            | Vendor::Social => &[],
         }
     }
 
@@ -160,7 +161,8 @@ impl Company {
             | Vendor::Helpdesk
             | Vendor::Marketing
             | Vendor::Payments
-            | Vendor::Mail => return false,
+            | Vendor::Mail
+            | Vendor::Social => return false,
         };
         let Some(order) = orders.get_mut(order) else {
             return false;

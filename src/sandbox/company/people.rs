@@ -161,7 +161,7 @@ impl Person {
         let work = &self.email;
         let private = self.private_email.as_ref().unwrap_or(work);
         match vendor {
-            Vendor::Crm | Vendor::Payments | Vendor::Mail => work.to_string(),
+            Vendor::Crm | Vendor::Payments | Vendor::Mail | Vendor::Social => work.to_string(),
             Vendor::Erp if self.index != 0 && self.vary(11, 10) == 0 => private.to_uppercase(),
             Vendor::Erp => work.to_uppercase(),
             Vendor::Helpdesk => work.to_lowercase(),

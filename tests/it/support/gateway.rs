@@ -183,6 +183,7 @@ pub const ALL: &[&str] = &[
     "campaign:read",
     "payment:read",
     "message:read",
+    "social:read",
     "source:read",
     "cache:bypass",
 ];
