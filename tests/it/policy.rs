@@ -280,6 +280,39 @@ async fn a_masked_field_is_masked_wherever_its_value_shows() {
 }
 
 #[tokio::test]
+async fn hashes_and_versions_are_made_of_what_is_shown() {
+    let world = World::start().await;
+    let query = "{ customers(first: 20) { nodes { version sources { contentHash } } }
+      orders(first: 5) { nodes { version sources { contentHash } } } }";
+    let agent = caller(ALL, &["agent"], &[]);
+    let (seen, all) = (
+        world.data(query, &agent).await,
+        world.data(query, &whole()).await,
+    );
+    let pairs = |answer: &Value| answer["customers"]["nodes"].as_array().unwrap().clone();
+    let (seen_customers, all_customers) = (pairs(&seen), pairs(&all));
+    assert_eq!(seen_customers.len(), 20);
+    for (seen, all) in seen_customers.iter().zip(&all_customers) {
+        assert_ne!(seen["version"], all["version"]);
+        let (seen, all) = (&seen["sources"], &all["sources"]);
+        let hashes = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["contentHash"]);
+        for hash in hashes {
+            assert!(!seen.to_string().contains(hash.as_str().unwrap()));
+        }
+    }
+    assert_eq!(seen["orders"], all["orders"], "nothing of orders is masked");
+    assert_eq!(
+        world.data(query, &agent).await,
+        seen,
+        "and they stay the same"
+    );
+}
+
+#[tokio::test]
 async fn filters_sorts_and_look_ups_do_not_tell_what_is_masked() {
     let world = World::start().await;
     let agent = caller(ALL, &["agent"], &[]);
