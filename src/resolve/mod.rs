@@ -17,6 +17,7 @@ pub mod policy;
 pub mod provenance;
 pub mod relation;
 pub mod root;
+pub mod search;
 pub mod stats;
 pub mod timeline;
 pub mod whole;

@@ -15,7 +15,7 @@ use crate::resolve::argument::{Arguments, text};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::policy::{BYPASS, sight};
 use crate::resolve::timeline::entry::ENTRY;
-use crate::resolve::{FieldError, Run, entity, identity, relation, timeline};
+use crate::resolve::{FieldError, Run, entity, identity, relation, search, timeline};
 
 const IDS_MAX: usize = 100;
 
@@ -25,6 +25,7 @@ pub const COMPUTED: &[&str] = &[
     "nodes",
     "viewer",
     "customerByIdentifier",
+    "search",
     "sources",
     "source",
 ];
@@ -51,6 +52,7 @@ pub async fn compute(run: &Run, name: &str, arguments: &Arguments) -> Resolved {
         }
         "viewer" => Ok(Child::Value(viewer(run))),
         "customerByIdentifier" => by_identifier(run, arguments).await,
+        "search" => search::resolve(run, arguments).await,
         "sources" => Ok(Child::Value(sources(
             run,
             arguments.texts("categories").as_deref(),

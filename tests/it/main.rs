@@ -51,6 +51,7 @@ mod protocol;
 mod readme;
 mod replicas;
 mod sandbox;
+mod search;
 mod source_tls;
 mod stats;
 mod streams;
