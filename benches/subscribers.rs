@@ -249,4 +249,8 @@ impl CallerCheck for Anybody {
             }))
         })
     }
+
+    fn outlived<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, AuthError> {
+        Box::pin(caller.expired())
+    }
 }

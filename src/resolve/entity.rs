@@ -279,7 +279,7 @@ pub fn compute(run: &Run, name: &str, parents: &[Item], arguments: &Arguments) -
                 "sources" => provenance::source_records(run, entity),
                 "source" => provenance::source_record(run, &entity.seed),
                 "freshness" => provenance::freshness(run, entity),
-                "version" => provenance::version(entity),
+                "version" => provenance::version(run, entity),
                 "customFields" => provenance::custom_fields(run, entity, keys.as_deref()),
                 "sourceStatuses" => provenance::own_status(run, entity),
                 "identifiers" => provenance::identifiers(run, entity, types.as_deref()),
