@@ -25,6 +25,8 @@ const RESULT: &str = "SearchResult";
 const OPERATION: &str = "search";
 const LETTERS_MIN: usize = 2;
 const LETTERS_MAX: usize = 200;
+/// How many hits of one type one source adds at the most; what they are part of is looked up for each.
+const HITS_MAX: usize = 50;
 
 /// One hit with its place.
 #[derive(Debug)]
@@ -136,13 +138,14 @@ async fn ask(
         let status = SourceStatus::new(connector.source.clone(), "SKIPPED");
         return (Vec::new(), status);
     };
-    let status = SourceStatus::of(&connector.source, &outcome);
+    let mut status = SourceStatus::of(&connector.source, &outcome);
     let Ok(answer) = outcome else {
         return (Vec::new(), status);
     };
-    let readings: Vec<Reading> = entity::readings(&answer)
-        .filter(|reading| !reading.record.deleted)
-        .collect();
+    let found = entity::readings(&answer).filter(|reading| !reading.record.deleted);
+    let mut readings: Vec<Reading> = found.collect();
+    status.truncated |= readings.len() > HITS_MAX;
+    readings.truncate(HITS_MAX);
     let readings = sight::shown(run, target, readings, ReadPolicy::CacheFirst).await;
     let of = |reading| Arc::new(Entity::of(target.id, reading, ReadPolicy::CacheFirst));
     let mut entities: Vec<Arc<Entity>> = readings.into_iter().map(of).collect();
