@@ -57,7 +57,10 @@ async fn a_user_runs_an_example_in_the_page_with_nothing_from_elsewhere() {
         let is_ours = url.starts_with(&origin) || url.starts_with("data:");
         assert!(is_ours, "the page asked for {url}");
     }
-    assert_eq!(seen["tabs"], json!(["OneCustomer", "WhoAmI", "Counting", "Silence"]));
+    assert_eq!(
+        seen["tabs"],
+        json!(["OneCustomer", "WhoAmI", "Counting", "Silence"])
+    );
     let headers = seen["headers"].as_str().unwrap();
     assert!(headers.contains(&format!("Bearer {TOKEN}")), "{headers}");
     assert!(seen["answer"].as_str().unwrap().contains("Ada Lovelace"));
