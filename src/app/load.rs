@@ -82,9 +82,15 @@ pub fn assemble(
 /// Holds the rules and masks against the graph.
 fn policy(config: &Config, catalog: &Catalog, diagnostics: &mut Diagnostics) -> Policy {
     Policy::compile(catalog, &config.policy).unwrap_or_else(|problems| {
-        let file: Arc<str> = "tributary.yaml".into();
         for problem in problems {
-            diagnostics.push(Diagnostic::error("policy", &file, Place::START, problem));
+            diagnostics.push(match &config.origin {
+                Some(origin) => origin.of_policy(&problem.path, problem.message),
+                // A configuration that no file says has no lines.
+                None => {
+                    let file: Arc<str> = "tributary.yaml".into();
+                    Diagnostic::error("policy", &file, Place::START, problem.message)
+                }
+            });
         }
         Policy::of_scopes(catalog)
     })

@@ -23,7 +23,7 @@ use crate::http::serve::Security;
 use crate::http::settings::{
     Example, GraphiqlSettings, LoginSettings, ServerSettings, StreamSettings,
 };
-use crate::http::tls::{Forwarding, TlsError, TlsFiles, acceptor};
+use crate::http::tls::{Forwarding, Tls, TlsError, TlsFiles};
 use crate::record::email::match_key;
 use crate::resolve::IdentityOrder;
 
@@ -169,7 +169,7 @@ pub fn security(config: &Config) -> Result<Security, TlsError> {
     });
     let forwarded = &server.forwarded_certificates;
     Ok(Security {
-        tls: files.as_ref().map(acceptor).transpose()?,
+        tls: files.map(Tls::new).transpose()?,
         forwarding: (!forwarded.peers.is_empty()).then(|| Forwarding {
             header: forwarded.header.clone(),
             peers: forwarded.peers.clone(),

@@ -1,9 +1,15 @@
 //! The verified caller of a request.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+
+use crate::auth::AuthError;
+
+/// The longest time that a timer of the runtime is asked to wait; a proof that lives longer is looked at again then.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Who asks, and what the proof allows.
 #[derive(Debug, Clone)]
@@ -31,5 +37,16 @@ impl Caller {
             || alternatives
                 .iter()
                 .any(|scopes| scopes.iter().all(|scope| self.scopes.contains(scope)))
+    }
+
+    /// Waits until the caller's proof ends by itself.
+    pub async fn expired(&self) -> AuthError {
+        loop {
+            let left = (self.expires_at - Utc::now()).to_std().unwrap_or_default();
+            if left.is_zero() {
+                return AuthError::invalid("the token has expired");
+            }
+            tokio::time::sleep(left.min(WAIT_MAX)).await;
+        }
     }
 }

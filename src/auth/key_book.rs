@@ -1,9 +1,10 @@
 //! The API keys that count now: those of the file together with those that replicas share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 
 use crate::auth::AuthError;
 use crate::auth::api_key::{ApiKey, split};
@@ -32,7 +33,7 @@ struct Parts {
 #[derive(Debug, Default)]
 pub struct KeyBook {
     parts: Mutex<Parts>,
-    current: RwLock<Arc<BTreeMap<String, ApiKey>>>,
+    current: watch::Sender<Arc<BTreeMap<String, ApiKey>>>,
 }
 
 impl KeyBook {
@@ -50,28 +51,37 @@ impl KeyBook {
                 known.revoked_at = key.revoked_at.or(Some(key.created_at));
             }
         }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        self.current.send_replace(Arc::new(all));
     }
 
     /// The key of that text, if it counts now.
     pub fn find(&self, text: &str, now: DateTime<Utc>) -> Result<ApiKey, AuthError> {
         let refuse = || AuthError::new(Code::ApiKeyInvalid, "the API key is not known here");
         let (id, secret) = split(text).ok_or_else(refuse)?;
-        let current = self
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let current = self.current.borrow().clone();
         let key = current.get(id).ok_or_else(refuse)?;
         if !key.has_secret(secret) {
             return Err(refuse());
         }
         if !key.is_valid(now) {
-            return Err(AuthError::new(
-                Code::ApiKeyEnded,
-                "the API key has expired or was revoked",
-            ));
+            return Err(ended());
         }
         Ok(key.clone())
     }
+
+    /// Waits until the key of that id is revoked or gone.
+    pub async fn withdrawn(&self, id: &str) -> AuthError {
+        let mut current = self.current.subscribe();
+        let is_withdrawn = |keys: &Arc<BTreeMap<String, ApiKey>>| {
+            keys.get(id).is_none_or(|key| key.revoked_at.is_some())
+        };
+        // The sender is this book's, so waiting can't fail while the book is borrowed.
+        let _ = current.wait_for(is_withdrawn).await;
+        ended()
+    }
+}
+
+/// Why a key that was good no longer counts.
+pub(crate) fn ended() -> AuthError {
+    AuthError::new(Code::ApiKeyEnded, "the API key has expired or was revoked")
 }

@@ -236,6 +236,17 @@ impl Authenticator {
         }
     }
 
+    /// Waits until the proof of a caller no longer counts, and says why: it ends by itself, or is withdrawn.
+    pub async fn outlived(&self, caller: &Caller) -> AuthError {
+        if caller.issuer != api_key::ISSUER {
+            return caller.expired().await;
+        }
+        tokio::select! {
+            why = self.keys.withdrawn(&caller.subject) => why,
+            _ = caller.expired() => key_book::ended(),
+        }
+    }
+
     /// API keys are not remembered: a look-up costs a hash, and a revoked one must end at once.
     fn api_key(&self, key: &str) -> Result<Arc<Caller>, AuthError> {
         let found = self.keys.find(key, (self.clock)())?;

@@ -52,6 +52,18 @@ pub const CONNECTORS: &[(&str, &str)] = &[
         "connectors/marketing.yaml",
         include_str!("../../connectors/marketing.yaml"),
     ),
+    (
+        "connectors/payments.yaml",
+        include_str!("../../connectors/payments.yaml"),
+    ),
+    (
+        "connectors/mail.yaml",
+        include_str!("../../connectors/mail.yaml"),
+    ),
+    (
+        "connectors/social.yaml",
+        include_str!("../../connectors/social.yaml"),
+    ),
 ];
 
 /// Example queries, the first of which the page runs.
@@ -142,7 +154,7 @@ impl Demo {
 fn banner(address: SocketAddr, token: &str, ready_after: Duration) -> String {
     let query = r#"{"query":"{ customerByIdentifier(identifier: {email: \"ana.silva@acme-industries.io\"}) { id displayName orders(first: 2) { nodes { orderNumber status total { amount currency } } } tickets(first: 2) { nodes { subject status } } } }"}"#;
     format!(
-        "The demo is ready after {} ms: five fake vendors, one graph.\n\n\
+        "The demo is ready after {} ms: eight fake vendors, one graph.\n\n\
          Explore it:  http://{address}/graphiql\n\n\
          Or paste this:\n\n\
          curl -s http://{address}/graphql \\\n  -H 'content-type: application/json' \\\n  -H 'authorization: Bearer {token}' \\\n  -d '{}'\n\n\

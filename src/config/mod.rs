@@ -72,6 +72,23 @@ pub struct Config {
     pub limits: LimitsSection,
     /// What is logged, and how.
     pub log: LogSection,
+    /// Where the parts were written that can be judged only when more is known than this file.
+    #[serde(skip)]
+    pub origin: Option<Origin>,
+}
+
+/// Where the parts of a configuration were written that only the graph can judge.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    file: Arc<str>,
+    policy: Node,
+}
+
+impl Origin {
+    /// A problem of the section `policy` with its place; the path begins below the section.
+    pub fn of_policy(&self, path: &[PathSegment], message: String) -> Diagnostic {
+        Diagnostic::error("policy", &self.file, self.policy.place_at(path), message)
+    }
 }
 
 impl Default for Config {
@@ -92,6 +109,7 @@ impl Default for Config {
             identity: IdentitySection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
+            origin: None,
         }
     }
 }
@@ -136,6 +154,10 @@ impl Config {
         let mut config: Self = read::read(&root, file, diagnostics)?;
         config.validate(&root, file, diagnostics);
         config.resolve(&root, file, folder, diagnostics);
+        config.origin = root.at(&["policy".into()]).map(|policy| Origin {
+            file: Arc::clone(file),
+            policy: policy.clone(),
+        });
         Some(config)
     }
 

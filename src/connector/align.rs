@@ -371,6 +371,7 @@ fn owners(
         reason,
     };
     let (path, found) = match &op.plan.key {
+        KeyPlan::Asked => return Ok(Some((0..keys.len()).collect())),
         KeyPlan::Id => ("id".to_owned(), vec![map.id_of(scope)?]),
         KeyPlan::Link(name) => {
             let found = map.link_of(name, scope)?;

@@ -169,7 +169,7 @@ fn gather(root: &mut Node, file: &Arc<str>, diagnostics: &mut Diagnostics) {
 
 fn is_operation(name: &str) -> bool {
     let by = name.strip_prefix("by");
-    matches!(name, "get" | "list")
+    matches!(name, "get" | "list" | "search")
         || by.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::record::Record;
-use crate::record::value::Value;
+use crate::record::value::{Object, Value};
+use crate::record::{CustomValue, Record};
 
 /// Hash of what a record says, the same for equal content whatever order the vendor sent it in.
 pub(crate) fn hash_of(record: &Record) -> Arc<str> {
@@ -33,6 +33,22 @@ pub(crate) fn hash_of(record: &Record) -> Arc<str> {
         hash_value(&mut hash, &custom.value);
     }
     hash.update([u8::from(record.deleted)]);
+    hex::encode(hash.finalize().get(..16).unwrap_or_default()).into()
+}
+
+/// Hash of a part of what a record says: of these values, and of nothing beside them.
+pub(crate) fn hash_of_part(data: &Object, custom: &[CustomValue], deleted: bool) -> Arc<str> {
+    let mut hash = Sha256::new();
+    // No part may look like the whole.
+    hash_text(&mut hash, b'p', "");
+    data.slots
+        .iter()
+        .for_each(|slot| hash_value(&mut hash, slot));
+    for custom in custom {
+        hash_text(&mut hash, b'c', &custom.key);
+        hash_value(&mut hash, &custom.value);
+    }
+    hash.update([u8::from(deleted)]);
     hex::encode(hash.finalize().get(..16).unwrap_or_default()).into()
 }
 

@@ -6,7 +6,7 @@
 mod align;
 pub mod check;
 mod compile;
-mod content;
+pub(crate) mod content;
 mod convert;
 pub mod failure;
 mod identifier;

@@ -150,6 +150,8 @@ pub(crate) enum KeyPlan {
     ExternalId(Arc<str>),
     /// By an expression.
     Expression(Expression),
+    /// Not at all: what a search finds belongs to the text that was asked for.
+    Asked,
 }
 
 /// How further pages are read.

@@ -212,7 +212,7 @@ pub struct EntitySpec {
     /// What must be true of the records, and what happens to one of which it is not.
     #[serde(default)]
     pub rules: Vec<RuleSpec>,
-    /// What the source can do: `get` by ids, `list`, `by` and a link (`byCustomer`), `byEmail`, `byExternalId`.
+    /// What the source can do: `get` by ids, `list`, `search`, `by` and a link (`byCustomer`), `byEmail`, `byExternalId`.
     #[serde(rename = "<operation>", default)]
     pub operations: BTreeMap<String, OperationSpec>,
 }

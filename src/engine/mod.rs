@@ -392,6 +392,9 @@ fn check_computed(catalog: &Catalog) -> Result<(), EngineError> {
                 "sourceStatuses",
                 "cursor",
                 "node",
+                "subject",
+                "source",
+                "lastContactedAt",
             ],
         };
         for field in object

@@ -436,5 +436,5 @@ fn introspection(collected: &Collected<'_>) -> Vec<Positioned<Selection>> {
 
 /// Whether a field's value stands in its slot.
 pub fn is_slot(def: &FieldDef) -> bool {
-    matches!(def.fill, Fill::Mapped | Fill::Derived)
+    matches!(def.fill, Fill::Mapped | Fill::Derived) && def.arguments.is_empty()
 }

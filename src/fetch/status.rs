@@ -80,6 +80,20 @@ impl SourceStatus {
         status
     }
 
+    /// The error code that a failure's state stands for.
+    pub fn code(&self) -> Code {
+        match self.state {
+            "UNAUTHORIZED" => Code::SourceUnauthorized,
+            "FORBIDDEN" => Code::SourceForbidden,
+            "RATE_LIMITED" => Code::SourceRateLimited,
+            "TIMEOUT" => Code::SourceTimeout,
+            "INVALID_RESPONSE" => Code::SourceInvalidResponse,
+            "REJECTED" => Code::SourceRejected,
+            "UNSUPPORTED" => Code::SourceUnsupported,
+            _ => Code::SourceUnavailable,
+        }
+    }
+
     /// Whether the source's part is missing.
     pub fn is_failure(&self) -> bool {
         !matches!(self.state, "OK" | "CACHED" | "STALE" | "SKIPPED")

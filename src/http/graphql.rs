@@ -132,9 +132,10 @@ async fn streamed(
         streams: Arc::clone(&state.streams),
         events,
         encoding,
-        expires_at: caller.expires_at,
+        auth: Arc::clone(&state.services.auth),
         request_id,
         seat: state.services.desk.meter.seat(&caller, streams_max).await?,
+        caller,
         permit,
     }
     .answer())

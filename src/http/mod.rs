@@ -88,6 +88,9 @@ pub trait CallerCheck: Send + Sync {
         &'a self,
         proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>>;
+
+    /// Waits until the proof of a caller no longer counts, and says why.
+    fn outlived<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, AuthError>;
 }
 
 impl CallerCheck for Authenticator {
@@ -96,6 +99,10 @@ impl CallerCheck for Authenticator {
         proofs: Proofs<'a>,
     ) -> BoxFuture<'a, Result<Arc<Caller>, AuthError>> {
         Box::pin(Self::authenticate(self, proofs))
+    }
+
+    fn outlived<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, AuthError> {
+        Box::pin(Self::outlived(self, caller))
     }
 }
 

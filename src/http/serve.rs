@@ -16,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -24,7 +23,7 @@ use crate::http::Routes;
 use crate::http::proof::ClientCertificate;
 use crate::http::settings::ServerSettings;
 use crate::http::stall::StallLimit;
-use crate::http::tls::{self, Forwarding};
+use crate::http::tls::{self, Forwarding, Tls};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,6 +43,9 @@ pub async fn serve(
     let write_timeout = settings.write_timeout;
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
+    if let Some(tls) = security.tls.clone() {
+        tasks.spawn(tls.follow(shutdown.clone()));
+    }
     while let Some((stream, peer, permit)) = shutdown
         .run_until_cancelled(accept(&listener, &permits))
         .await
@@ -117,21 +119,12 @@ async fn accept(
 }
 
 /// Who may listen in on connections, and who may speak for their clients.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Security {
     /// TLS of the listener.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
     /// Proxies that forward their clients' certificates.
     pub forwarding: Option<Forwarding>,
-}
-
-impl std::fmt::Debug for Security {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Security")
-            .field("tls", &self.tls.is_some())
-            .field("forwarding", &self.forwarding)
-            .finish()
-    }
 }
 
 struct Connection {
@@ -147,7 +140,7 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream, shutdown: CancellationToken) {
         let _ = stream.set_nodelay(true);
-        let Some(acceptor) = self.security.tls.clone() else {
+        let Some(acceptor) = self.security.tls.as_ref().map(Tls::acceptor) else {
             let (reader, writer) = stream.into_split();
             return self.carry(reader, writer, None, shutdown).await;
         };

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,12 +16,16 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
+use crate::auth::key_file::{Stamp, stamp};
 use crate::config::net::Net;
 use crate::http::proof::ClientCertificate;
 
 /// The largest certificate that a proxy's header may carry.
 const HEADER_BYTES_MAX: usize = 24 * 1024;
+/// How often is looked whether the files have changed.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The files of the listener's TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +60,83 @@ pub enum TlsError {
     Authorities(#[source] VerifierBuilderError),
 }
 
+impl TlsFiles {
+    /// What tells this state of the files from another.
+    fn stamps(&self) -> [Option<Stamp>; 3] {
+        let authorities = self.client_authorities.as_deref();
+        [
+            stamp(&self.certificate),
+            stamp(&self.key),
+            authorities.and_then(stamp),
+        ]
+    }
+}
+
+/// TLS of the listener; it follows its files, so that a renewed certificate needs no restart.
+#[derive(Clone)]
+pub struct Tls {
+    files: TlsFiles,
+    seen: [Option<Stamp>; 3],
+    current: Arc<RwLock<TlsAcceptor>>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads the files; what can't be used keeps a gateway from starting.
+    pub fn new(files: TlsFiles) -> Result<Self, TlsError> {
+        let seen = files.stamps();
+        let current = Arc::new(RwLock::new(acceptor(&files)?));
+        Ok(Self {
+            files,
+            seen,
+            current,
+        })
+    }
+
+    /// What accepts connections now.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    /// Takes renewed files until told to stop; connections that stand keep what they were made with.
+    pub(crate) async fn follow(mut self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let (files, seen) = (self.files.clone(), self.seen);
+            let looked = tokio::task::spawn_blocking(move || {
+                let stamps = files.stamps();
+                (stamps != seen).then(|| (stamps, acceptor(&files)))
+            });
+            let Ok(Some((stamps, read))) = looked.await else {
+                continue;
+            };
+            // A pair of which only one file is written yet is tried again with the other's change.
+            self.seen = stamps;
+            match read {
+                Ok(renewed) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+                    tracing::info!("the listener's certificate was read anew");
+                }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the listener's changed certificate can't be used, that of before stays"
+                ),
+            }
+        }
+    }
+}
+
 /// Reads the files and makes what accepts connections.
-pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {

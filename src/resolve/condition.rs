@@ -8,6 +8,8 @@ use async_graphql::Value as Argument;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
+use crate::connector::Ask;
+use crate::connector::operation::Operation;
 use crate::record::value::{Object, Value};
 use crate::record::{Record, email};
 use crate::resolve::argument::{Arguments, text};
@@ -108,6 +110,59 @@ impl Condition {
             }
         }
     }
+}
+
+/// Whether the conditions on sources let this one in.
+pub fn is_wanted(conditions: &[Condition], source: &str) -> bool {
+    conditions
+        .iter()
+        .filter(|condition| condition.matches == Matches::Source)
+        .all(|condition| match &condition.value {
+            Argument::List(keys) => keys.iter().any(|key| text(key).as_deref() == Some(source)),
+            key => text(key).as_deref() == Some(source),
+        })
+}
+
+/// The conditions that an operation evaluates itself, as its ask.
+pub fn pushed(operation: &Operation, conditions: &[Condition]) -> Ask {
+    let filter = conditions
+        .iter()
+        .filter(|condition| condition.matches != Matches::Source)
+        .filter(|condition| {
+            operation
+                .filters
+                .iter()
+                .any(|filter| filter.name == condition.name)
+        })
+        .filter_map(|condition| {
+            let value = condition.value.clone().into_json().ok()?;
+            operation
+                .can_push(&condition.name, &value)
+                .then(|| (condition.name.clone(), value))
+        })
+        .collect();
+    Ask {
+        filter,
+        sort: None,
+        size: 0,
+    }
+}
+
+/// The names of the conditions that the gateway applies itself.
+pub fn applied_here(operation: &Operation, ask: &Ask, conditions: &[Condition]) -> Vec<Arc<str>> {
+    conditions
+        .iter()
+        .filter(|condition| condition.matches != Matches::Source)
+        .filter(|condition| {
+            let pushed = ask.filter.iter().any(|(name, _)| *name == condition.name);
+            let whole = operation
+                .filters
+                .iter()
+                .any(|filter| filter.name == condition.name && !filter.partial);
+            !(pushed && whole)
+        })
+        .map(|condition| condition.name.clone())
+        .collect()
 }
 
 fn texts(value: &Argument) -> Vec<String> {

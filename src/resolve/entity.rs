@@ -174,12 +174,14 @@ async fn load(run: &Run, entities: Vec<Arc<Entity>>, selected: &[&str]) -> Vec<A
         return entities;
     };
     if &*def.name != identity::CUSTOMER {
+        // What the gateway made of a record is not the record's own, and has nothing to merge.
+        let is_mapped = object.entity.is_some();
         let has_lists = selected.iter().any(|name| {
             object
                 .field(name)
                 .is_some_and(|field| field.ty.list.is_some() && field.fill == Fill::Mapped)
         });
-        return if has_lists {
+        return if is_mapped && has_lists {
             entities
                 .into_iter()
                 .map(|entity| alone(run, object, entity))
@@ -277,7 +279,7 @@ pub fn compute(run: &Run, name: &str, parents: &[Item], arguments: &Arguments) -
                 "sources" => provenance::source_records(run, entity),
                 "source" => provenance::source_record(run, &entity.seed),
                 "freshness" => provenance::freshness(run, entity),
-                "version" => provenance::version(entity),
+                "version" => provenance::version(run, entity),
                 "customFields" => provenance::custom_fields(run, entity, keys.as_deref()),
                 "sourceStatuses" => provenance::own_status(run, entity),
                 "identifiers" => provenance::identifiers(run, entity, types.as_deref()),
@@ -309,6 +311,7 @@ pub const COMPUTED: &[&str] = &[
     "primaryEmail",
     "primaryPhone",
     "stats",
+    "timeline",
 ];
 
 fn primary(run: &Run, entity: &Entity, list: &str) -> Value {

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::resolve::argument::Arguments;
 use crate::resolve::item::{Child, Item, Resolved, of_page};
 use crate::resolve::policy::sight;
-use crate::resolve::{Run, entity, list, page, relation, root, stats};
+use crate::resolve::{Run, consent, entity, list, page, relation, root, stats, timeline};
 use crate::schema::{FieldDef, Fill};
 
 /// Gives fields their values. The gateway's come from its sources; the differential test brings data of its own, so
@@ -101,6 +101,16 @@ async fn resolve(
             Some(Item::Entity(_)) if &*field.name == "stats" => {
                 stats::resolve(run, parents, arguments).await
             }
+            Some(Item::Entity(_)) if &*field.name == consent::CONSENTS => {
+                consent::resolve(run, field, parents, arguments)
+            }
+            Some(Item::Entity(_)) if &*field.name == "lastContactedAt" => {
+                stats::last_contacted(run, parents).await
+            }
+            Some(Item::Entity(_)) if &*field.name == "timeline" => {
+                timeline::resolve(run, field, parents, arguments).await
+            }
+            Some(Item::Entity(_)) if &*field.name == "subject" => timeline::subjects(run, parents),
             Some(Item::Entity(_)) => entity::compute(run, &field.name, parents, arguments),
             None => Vec::new(),
         },

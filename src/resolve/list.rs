@@ -13,14 +13,12 @@ use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Question, ReadPolicy};
 use crate::record::Reading;
 use crate::resolve::argument::Arguments;
-use crate::resolve::condition::{Condition, Targets, conditions};
+use crate::resolve::condition::{Condition, Targets, applied_here, conditions, is_wanted, pushed};
 use crate::resolve::item::{Child, Item, Resolved};
 use crate::resolve::order::{Order, Place, SortKey, compare_keys, key};
 use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
 use crate::resolve::policy::sight;
-use crate::resolve::relation::{
-    applied_here, is_shown, is_wanted, node_type, operation_by, permitted_order, pushed, targets,
-};
+use crate::resolve::relation::{is_shown, node_type, operation_by, permitted_order, targets};
 use crate::resolve::{FieldError, Run, entity, identity};
 use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
 
@@ -78,9 +76,9 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
     let listing = Listing {
         target,
         def,
-        targets: targets(run, &conditions).await?,
+        targets: targets(run, &target.name, &conditions).await?,
         order,
-        cursor: Cursor::read(arguments, &hash)?,
+        cursor: Cursor::read_root(arguments, &hash)?,
         first: arguments.first(run.resolver.page_size_max)?,
         conditions,
         hash,
@@ -109,6 +107,7 @@ pub async fn list(run: &Run, field: &FieldDef, arguments: &Arguments) -> Resolve
         hash: listing.hash.clone(),
         first: listing.first,
         policy: ReadPolicy::CacheFirst,
+        parents: Vec::new(),
     };
     Ok(Child::Item(Item::Page(Arc::new(page(
         &cut, rows, total, statuses,

@@ -4,6 +4,7 @@
 pub mod argument;
 pub mod audit;
 pub mod condition;
+pub mod consent;
 pub mod entity;
 pub mod field;
 pub mod identity;
@@ -16,7 +17,10 @@ pub mod policy;
 pub mod provenance;
 pub mod relation;
 pub mod root;
+pub mod search;
 pub mod stats;
+pub mod timeline;
+pub mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +29,7 @@ use crate::auth::caller::Caller;
 use crate::connector::Connector;
 use crate::error::Code;
 use crate::fetch::loader::Loader;
-use crate::fetch::status::{code_of, message_of};
+use crate::fetch::status::{SourceStatus, code_of, message_of};
 use crate::fetch::{Failure, Fetch};
 use crate::record::email;
 use crate::record::value::{Object, TypeId};
@@ -62,6 +66,18 @@ impl FieldError {
             source: None,
             operation: None,
             retry_after_seconds: None,
+        }
+    }
+
+    /// The error that a failed source's status stands for, where there is no place for the status itself.
+    pub fn of_status(status: &SourceStatus) -> Self {
+        let message = status.message.clone();
+        Self {
+            code: status.code(),
+            message: message.unwrap_or_else(|| format!("source `{}` failed", status.source)),
+            source: Some(status.source.clone()),
+            operation: None,
+            retry_after_seconds: status.retry_after_seconds,
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Cursor {
     /// Vendor ids of the last rows that were seen of the same source with the same value, the newest last.
     #[serde(default)]
     pub ties: Vec<Arc<str>>,
+    /// Digests of the records of the entity whose list it is; none of a list that has no parent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parents: Vec<u32>,
 }
 
 /// For each source the page in which its next records are; a source that is read to its end has none.
@@ -66,7 +69,28 @@ impl Cursor {
             place,
             positions,
             ties: Vec::new(),
+            parents: Vec::new(),
         }
+    }
+
+    /// Notes whose list it is of.
+    pub fn within(mut self, parents: &[u32]) -> Self {
+        self.parents = parents.to_vec();
+        self
+    }
+
+    /// Refuses a cursor of another entity's list. One record in common is enough, since a customer whose sources don't all
+    /// answer is the same customer.
+    pub fn check_parent(&self, parents: &[u32]) -> Result<(), FieldError> {
+        let is_same = match parents {
+            [] => self.parents.is_empty(),
+            own => self.parents.iter().any(|parent| own.contains(parent)),
+        };
+        if is_same {
+            return Ok(());
+        }
+        let message = "`after` belongs to the list of another entity";
+        Err(FieldError::new(Code::InvalidCursor, message))
     }
 
     /// Notes rows that stand at the same value of the same source as the cursor's.
@@ -85,7 +109,16 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads the `after` argument.
+    /// Reads the `after` argument of a list that has no parent.
+    pub fn read_root(arguments: &Arguments, hash: &str) -> Result<Option<Self>, FieldError> {
+        let cursor = Self::read(arguments, hash)?;
+        if let Some(cursor) = &cursor {
+            cursor.check_parent(&[])?;
+        }
+        Ok(cursor)
+    }
+
+    /// Reads the `after` argument; whose list it is of is checked against each parent.
     pub fn read(arguments: &Arguments, hash: &str) -> Result<Option<Self>, FieldError> {
         let Some(text) = arguments.text("after") else {
             return Ok(None);
@@ -105,6 +138,20 @@ impl Cursor {
         }
         Ok(Some(cursor))
     }
+}
+
+/// What cursors of an entity's lists name it by.
+pub fn parents_of(entity: &Entity) -> Vec<u32> {
+    let digest = |reading: &Reading| {
+        let record = &reading.record;
+        let text = format!(
+            "{}\u{1f}{}\u{1f}{}",
+            record.source, record.entity, record.remote_id
+        );
+        let hash = Sha256::digest(text.as_bytes());
+        hash.first_chunk().copied().map_or(0, u32::from_be_bytes)
+    };
+    entity.readings().map(digest).collect()
 }
 
 fn digest(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
@@ -136,6 +183,8 @@ pub struct Cut {
     pub first: usize,
     /// How the nodes' parts are read.
     pub policy: ReadPolicy,
+    /// What the cursors name the list's parent by.
+    pub parents: Vec<u32>,
 }
 
 /// Makes a page of the first rows.
@@ -158,6 +207,7 @@ pub fn page(
         page.cursors.push(
             Cursor::new(&cut.hash, row.place, row.positions)
                 .with_ties(row.ties)
+                .within(&cut.parents)
                 .write(),
         );
         page.nodes.push(Node::Entity(Arc::new(Entity::of(

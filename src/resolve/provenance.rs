@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::connector::Connector;
+use crate::connector::{Connector, content};
 use crate::fetch::status::SourceStatus;
 use crate::record::id::GlobalId;
 use crate::record::value::{Object, Value};
-use crate::record::{Age, CustomValue, Identifier, IdentifierKind, Reading};
+use crate::record::{Age, CustomValue, Identifier, IdentifierKind, Reading, Record};
 use crate::resolve::Run;
 use crate::resolve::item::{Entity, Member, worst_age};
 use crate::resolve::policy::mask::masked_text;
@@ -158,7 +158,7 @@ pub fn source_record(run: &Run, reading: &Reading) -> Value {
         .set("state", text(reading.age.as_str()))
         .set("stale", Value::Bool(reading.age == Age::Stale))
         .set("deleted", Value::Bool(record.deleted))
-        .set("contentHash", Value::Text(record.content_hash.clone()))
+        .set("contentHash", Value::Text(content_hash(run, record)))
         .value()
 }
 
@@ -186,13 +186,28 @@ pub fn freshness(run: &Run, entity: &Entity) -> Value {
         .value()
 }
 
-/// The opaque version of an entity: it changes when the content of one of its records does.
-pub fn version(entity: &Entity) -> Value {
+/// Hash of what the caller sees of a record: one over values that are hidden would let them be guessed, and watched.
+fn content_hash(run: &Run, record: &Record) -> Arc<str> {
+    let Some(def) = run.catalog().named(&record.entity) else {
+        return record.content_hash.clone();
+    };
+    let is_whole = |field| run.view.access(run.catalog(), def, field) == Access::Whole;
+    let shown = run.view.shape(run.catalog(), &record.data);
+    let shows_custom = is_whole("customFields");
+    if Arc::ptr_eq(&shown, &record.data) && shows_custom && is_whole("identifiers") {
+        return record.content_hash.clone();
+    }
+    let custom = if shows_custom { &*record.custom } else { &[] };
+    content::hash_of_part(&shown, custom, record.deleted)
+}
+
+/// The opaque version of an entity: it changes when what the caller sees of one of its records does.
+pub fn version(run: &Run, entity: &Entity) -> Value {
     let mut hash = Sha256::new();
     for reading in entity.readings() {
         hash.update(reading.record.source.as_bytes());
         hash.update([0]);
-        hash.update(reading.record.content_hash.as_bytes());
+        hash.update(content_hash(run, &reading.record).as_bytes());
         hash.update([0]);
     }
     let digest = hash.finalize();

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use async_graphql::Value as Argument;
 use futures_util::future::join_all;
 
-use crate::connector::operation::Operation;
-use crate::connector::{Ask, Connector};
+use crate::connector::Connector;
 use crate::fetch::group::write_ask;
 use crate::fetch::status::{SourceStatus, add};
 use crate::fetch::{Outcome, Question, ReadPolicy};
 use crate::record::id::GlobalId;
 use crate::record::{Reading, Record};
 use crate::resolve::argument::{Arguments, text};
-use crate::resolve::condition::{Condition, Targets, conditions};
+use crate::resolve::condition::{Condition, Targets, applied_here, conditions, is_wanted, pushed};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::order::{Order, Place, key, order};
-use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page};
+use crate::resolve::page::{Cursor, Cut, Positions, Row, list_hash, page, parents_of};
 use crate::resolve::policy::sight::{self, RecordKey};
 use crate::resolve::{FieldError, Run, entity, identity};
 use crate::schema::{FieldDef, Matches, ObjectDef, TypeDef};
@@ -33,9 +32,12 @@ pub fn operation_by(link: &str) -> String {
     format!("by{first}{}", letters.as_str())
 }
 
-/// The entity that a connection's nodes are.
-pub fn node_type<'c>(run: &'c Run, connection: &str) -> Option<(&'c TypeDef, &'c ObjectDef)> {
-    let (_, def) = run.catalog().object(connection)?;
+/// The entity that a connection's nodes are, or that a plain list is of.
+pub fn node_type<'c>(run: &'c Run, name: &str) -> Option<(&'c TypeDef, &'c ObjectDef)> {
+    let (ty, def) = run.catalog().object(name)?;
+    if def.entity.is_some() {
+        return Some((ty, def));
+    }
     run.catalog().object(&def.field("nodes")?.ty.name)
 }
 
@@ -143,6 +145,7 @@ fn foreign_key(
 struct Ready<'r> {
     target: &'r TypeDef,
     def: &'r ObjectDef,
+    link: String,
     operation: String,
     conditions: Vec<Condition>,
     order: Order,
@@ -184,19 +187,24 @@ pub async fn back(
             let (Item::Entity(parent), Some(held)) = (parent, held) else {
                 return Ok(Child::Null);
             };
-            Ok(Child::Item(Item::Page(Arc::new(cut(&ready, parent, held)))))
+            if field.ty.list.is_some() {
+                return plain(&ready, parent, held);
+            }
+            let page = cut(&ready, parent, held)?;
+            Ok(Child::Item(Item::Page(Arc::new(page))))
         })
         .collect()
 }
 
-/// Everything that points back to each parent, for what is computed from the whole.
+/// Everything that points back to each parent and meets the conditions, for what is computed from the whole.
 pub async fn held(
     run: &Run,
-    field: &FieldDef,
-    link: &str,
+    (field, link): (&FieldDef, &str),
     parents: &[Item],
+    conditions: &[Condition],
 ) -> Result<Vec<Option<Held>>, FieldError> {
-    let ready = prepare(run, field, link, &Arguments::default()).await?;
+    let mut ready = prepare(run, field, link, &Arguments::default()).await?;
+    ready.conditions.extend_from_slice(conditions);
     Ok(gather(run, &ready, parents).await)
 }
 
@@ -269,10 +277,11 @@ async fn prepare<'r>(
     run.view
         .check_conditions(run.catalog(), (target, def), &conditions)?;
     let order = permitted_order(run, target, field, arguments)?;
-    let targets = targets(run, &conditions).await?;
+    let targets = targets(run, &target.name, &conditions).await?;
     Ok(Ready {
         target,
         def,
+        link: link.to_owned(),
         operation: operation_by(link),
         order,
         conditions,
@@ -306,19 +315,13 @@ pub fn permitted_order(
     }
 }
 
-/// Whether the conditions on sources let this one in.
-pub fn is_wanted(conditions: &[Condition], source: &str) -> bool {
-    conditions
-        .iter()
-        .filter(|condition| condition.matches == Matches::Source)
-        .all(|condition| match &condition.value {
-            Argument::List(keys) => keys.iter().any(|key| text(key).as_deref() == Some(source)),
-            key => text(key).as_deref() == Some(source),
-        })
-}
-
-/// The records that the global ids of link conditions stand for; a customer stands for all its linked records.
-pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, FieldError> {
+/// The records that the global ids of link conditions on an entity stand for, by the source that holds the link; a customer
+/// stands for all its linked records.
+pub async fn targets(
+    run: &Run,
+    entity: &str,
+    conditions: &[Condition],
+) -> Result<Targets, FieldError> {
     let mut found = Targets::new();
     for condition in conditions {
         let Matches::Link(link) = &condition.matches else {
@@ -350,50 +353,21 @@ pub async fn targets(run: &Run, conditions: &[Condition]) -> Result<Targets, Fie
                     .insert(record.remote_id.clone());
             }
         }
+        let of_owner = of_link.clone();
+        for connector in run.resolver.fetch.sources() {
+            let owner = connector.link_source(entity, link);
+            if owner != connector.source {
+                let ids = of_owner.get(&owner).cloned().unwrap_or_default();
+                of_link.insert(connector.source.clone(), ids);
+            }
+        }
     }
     Ok(found)
 }
 
-/// The conditions that an operation evaluates itself, as its ask.
-pub fn pushed(operation: &Operation, conditions: &[Condition]) -> Ask {
-    let filter = conditions
-        .iter()
-        .filter(|condition| condition.matches != Matches::Source)
-        .filter(|condition| {
-            operation
-                .filters
-                .iter()
-                .any(|filter| filter.name == condition.name)
-        })
-        .filter_map(|condition| {
-            let value = condition.value.clone().into_json().ok()?;
-            operation
-                .can_push(&condition.name, &value)
-                .then(|| (condition.name.clone(), value))
-        })
-        .collect();
-    Ask {
-        filter,
-        sort: None,
-        size: 0,
-    }
-}
-
-/// The names of the conditions that the gateway applies itself.
-pub fn applied_here(operation: &Operation, ask: &Ask, conditions: &[Condition]) -> Vec<Arc<str>> {
-    conditions
-        .iter()
-        .filter(|condition| condition.matches != Matches::Source)
-        .filter(|condition| {
-            let pushed = ask.filter.iter().any(|(name, _)| *name == condition.name);
-            let whole = operation
-                .filters
-                .iter()
-                .any(|filter| filter.name == condition.name && !filter.partial);
-            !(pushed && whole)
-        })
-        .map(|condition| condition.name.clone())
-        .collect()
+/// The source whose ids of the parent this one knows: its own, or another's where its file says so.
+fn owner(ready: &Ready<'_>, connector: &Connector) -> Arc<str> {
+    connector.link_source(&ready.target.name, &ready.link)
 }
 
 /// One source's outcome for each parent; `None` where the parent has no record there.
@@ -407,12 +381,13 @@ async fn ask(
         return parents.iter().map(|_| None).collect();
     };
     let written = write_ask(&pushed(operation, &ready.conditions));
+    let owner = owner(ready, connector);
     let keys: Vec<Option<(Arc<str>, ReadPolicy)>> = parents
         .iter()
         .map(|parent| match parent {
             Item::Entity(entity) => entity
                 .readings()
-                .find(|reading| reading.record.source == connector.source)
+                .find(|reading| reading.record.source == owner)
                 .map(|reading| (reading.record.remote_id.clone(), entity.policy)),
             Item::Root | Item::Page(_) | Item::Edge(..) => None,
         })
@@ -456,7 +431,7 @@ fn assemble<'a>(
     let mut complete = true;
     for (connector, outcome) in answers {
         let Some(outcome) = outcome else {
-            let status = missing(parent, &connector.source);
+            let status = missing(parent, &connector.source, &owner(ready, connector));
             complete &= !status.is_failure();
             add(&mut statuses, status);
             continue;
@@ -491,8 +466,28 @@ fn assemble<'a>(
     }
 }
 
+/// The whole as a plain list, which has no place for statuses: it is there when a source told it, and else fails.
+fn plain(ready: &Ready<'_>, parent: &Entity, held: Held) -> Resolved {
+    let failed = held.statuses.iter().find(|status| status.is_failure());
+    if let (false, Some(status)) = (held.is_told, failed) {
+        return Err(FieldError::of_status(status));
+    }
+    let entity = |row: Row| Entity::of(ready.target.id, row.reading, parent.policy);
+    let items = held.rows.into_iter();
+    let items = items.map(|row| Child::Item(Item::Entity(Arc::new(entity(row)))));
+    Ok(Child::Items(items.collect()))
+}
+
 /// Cuts the asked page out of the whole.
-fn cut(ready: &Ready<'_>, parent: &Entity, held: Held) -> crate::resolve::item::Page {
+fn cut(
+    ready: &Ready<'_>,
+    parent: &Entity,
+    held: Held,
+) -> Result<crate::resolve::item::Page, FieldError> {
+    let parents = parents_of(parent);
+    if let Some(cursor) = &ready.cursor {
+        cursor.check_parent(&parents)?;
+    }
     let mut rows = held.rows;
     let total = (
         rows.len() as u64,
@@ -514,8 +509,9 @@ fn cut(ready: &Ready<'_>, parent: &Entity, held: Held) -> crate::resolve::item::
         hash: ready.hash.clone(),
         first: ready.cut_first,
         policy: parent.policy,
+        parents,
     };
-    page(&cut, rows, Some(total), held.statuses)
+    Ok(page(&cut, rows, Some(total), held.statuses))
 }
 
 /// Whether a record meets every condition; deleted ones are not listed.
@@ -541,14 +537,15 @@ fn row(run: &Run, ready: &Ready<'_>, reading: Reading) -> Row {
 }
 
 /// Why a source was not asked for a parent: its look-up failed, or the parent has no record there.
-fn missing(parent: &Entity, source: &Arc<str>) -> SourceStatus {
+fn missing(parent: &Entity, source: &Arc<str>, owner: &Arc<str>) -> SourceStatus {
     let known = parent.cluster.as_deref().and_then(|cluster| {
         cluster
             .statuses
             .iter()
-            .find(|status| status.source == *source)
+            .find(|status| status.source == *owner)
     });
     match known {
+        // What failed is named, even where it is the owner of the key and not the source of the list.
         Some(status) if status.is_failure() => status.clone(),
         _ => SourceStatus::new(source.clone(), "SKIPPED"),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::Value as Argument;
+use futures_util::future::join_all;
 
 use crate::error::Code;
 use crate::fetch::{Question, ReadPolicy};
@@ -13,7 +14,8 @@ use crate::record::{Reading, email};
 use crate::resolve::argument::{Arguments, text};
 use crate::resolve::item::{Child, Entity, Item, Resolved};
 use crate::resolve::policy::{BYPASS, sight};
-use crate::resolve::{FieldError, Run, entity, identity, relation};
+use crate::resolve::timeline::entry::ENTRY;
+use crate::resolve::{FieldError, Run, entity, identity, relation, search, timeline};
 
 const IDS_MAX: usize = 100;
 
@@ -23,6 +25,7 @@ pub const COMPUTED: &[&str] = &[
     "nodes",
     "viewer",
     "customerByIdentifier",
+    "search",
     "sources",
     "source",
 ];
@@ -49,6 +52,7 @@ pub async fn compute(run: &Run, name: &str, arguments: &Arguments) -> Resolved {
         }
         "viewer" => Ok(Child::Value(viewer(run))),
         "customerByIdentifier" => by_identifier(run, arguments).await,
+        "search" => search::resolve(run, arguments).await,
         "sources" => Ok(Child::Value(sources(
             run,
             arguments.texts("categories").as_deref(),
@@ -96,13 +100,22 @@ async fn nodes(run: &Run, ids: &[String]) -> Vec<Resolved> {
         .iter()
         .map(|id| id.clone().filter(|id| may_see(run, &id.entity)))
         .collect();
-    let entities = entity::by_ids(run, &visible, ReadPolicy::CacheFirst).await;
+    let entities = entity::by_ids(run, &visible, ReadPolicy::CacheFirst);
+    let entries = visible.iter().map(|id| async move {
+        match id {
+            Some(id) if id.entity == ENTRY => timeline::by_id(run, id).await.map(Some),
+            _ => Ok(None),
+        }
+    });
+    let (entities, entries) = futures_util::join!(entities, join_all(entries));
+    let found = entities.into_iter().zip(entries);
     visible
         .iter()
-        .zip(entities)
-        .map(|(id, found)| match (id, found?) {
-            (_, Some(entity)) => Ok(Child::Item(Item::Entity(entity))),
-            (Some(id), None) if id.entity == "Source" => {
+        .zip(found)
+        .map(|(id, (found, entry))| match (id, found?, entry?) {
+            (_, _, Some(entry)) => Ok(entry),
+            (_, Some(entity), _) => Ok(Child::Item(Item::Entity(entity))),
+            (Some(id), None, _) if id.entity == "Source" => {
                 let source = run.source_object(&id.source.as_str().into());
                 Ok(Child::Value(source.map_or(Value::Null, Value::Object)))
             }

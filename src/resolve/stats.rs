@@ -8,16 +8,21 @@ use rust_decimal::Decimal;
 
 use crate::record::value::{Object, Value};
 use crate::resolve::argument::Arguments;
-use crate::resolve::item::{Child, Item, Resolved, count};
+use crate::resolve::item::{Child, Entity, Item, Resolved, count};
 use crate::resolve::order::instant;
-use crate::resolve::relation::{self, Held};
-use crate::resolve::{FieldError, Run, identity};
-use crate::schema::{Catalog, Fill};
+use crate::resolve::relation::Held;
+use crate::resolve::{Run, whole};
+use crate::schema::Catalog;
+
+/// The type of the aggregates.
+const STATS: &str = "CustomerStats";
 
 /// Resolves `stats` of each customer.
 pub async fn resolve(run: &Run, parents: &[Item], arguments: &Arguments) -> Vec<Resolved> {
-    let (orders, tickets) =
-        futures_util::join!(held(run, "orders", parents), held(run, "tickets", parents));
+    let (orders, tickets) = futures_util::join!(
+        whole::held(run, "orders", parents, &[]),
+        whole::held(run, "tickets", parents, &[])
+    );
     let (orders, tickets) = match (orders, tickets) {
         (Ok(orders), Ok(tickets)) => (orders, tickets),
         (Err(error), _) | (_, Err(error)) => {
@@ -25,30 +30,47 @@ pub async fn resolve(run: &Run, parents: &[Item], arguments: &Arguments) -> Vec<
         }
     };
     let asked = arguments.text("currency");
-    let pairs = orders.iter().zip(&tickets);
+    let pairs = orders.iter().zip(&tickets).zip(parents);
     pairs
-        .map(|(orders, tickets)| {
+        .map(|((orders, tickets), parent)| {
             let orders = orders.as_ref().filter(|held| held.is_told);
             let tickets = tickets.as_ref().filter(|held| held.is_told);
-            Ok(Child::Value(stats(run, orders, tickets, asked.as_deref())))
+            let told = stats(run, orders, tickets, asked.as_deref());
+            Ok(of_customer(run, parent, told))
         })
         .collect()
 }
 
-/// What a relation of the customer holds, whole; nothing where the caller may not see it.
-async fn held(run: &Run, name: &str, parents: &[Item]) -> Result<Vec<Option<Held>>, FieldError> {
-    let found = run.catalog().object(identity::CUSTOMER);
-    let field = found
-        .and_then(|(def, object)| Some((def, object.field(name)?)))
-        .filter(|(def, field)| run.view.refusal(def.id, field.slot).is_none())
-        .map(|(_, field)| field);
-    let target = field.and_then(|field| relation::node_type(run, &field.ty.name));
-    match (field.map(|field| (field, &field.fill)), target) {
-        (Some((field, Fill::By(link))), Some((target, _))) if run.view.may_see_type(target.id) => {
-            relation::held(run, field, link, parents).await
+/// The aggregates as a part of their customer, so that what only some of them need is read when they are selected.
+fn of_customer(run: &Run, parent: &Item, told: Value) -> Child {
+    match (parent, run.catalog().object(STATS), told) {
+        (Item::Entity(parent), Some((def, _)), Value::Object(data)) => {
+            let mut stats = Entity::clone(parent);
+            stats.ty = def.id;
+            stats.data = data;
+            Child::Item(Item::Entity(Arc::new(stats)))
         }
-        _ => Ok(parents.iter().map(|_| None).collect()),
+        _ => Child::Null,
     }
+}
+
+/// When each customer was last written to, of the aggregates of these customers.
+pub async fn last_contacted(run: &Run, parents: &[Item]) -> Vec<Resolved> {
+    let held = match whole::held(run, "messages", parents, &[]).await {
+        Ok(held) => held,
+        Err(error) => return parents.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let last = |held: &Held| {
+        let mut sent = seen(run, held);
+        sent.retain(|message| text(run.catalog(), message, "direction") == Some("OUTBOUND"));
+        moment(run.catalog(), &sent, "sentAt", true)
+    };
+    held.iter()
+        .map(|held| {
+            let time = held.as_ref().filter(|held| held.is_told).and_then(last);
+            Ok(Child::Value(time.unwrap_or_default()))
+        })
+        .collect()
 }
 
 fn stats(run: &Run, orders: Option<&Held>, tickets: Option<&Held>, asked: Option<&str>) -> Value {
@@ -93,7 +115,7 @@ fn stats(run: &Run, orders: Option<&Held>, tickets: Option<&Held>, asked: Option
         .iter()
         .map(|(currency, sum)| sum.money(catalog, currency));
     catalog
-        .build("CustomerStats")
+        .build(STATS)
         .set("orderCount", number(order_count))
         .set("totalSpent", total.unwrap_or_default())
         .set("totalSpentByCurrency", Value::List(by_currency.collect()))
@@ -110,12 +132,8 @@ fn stats(run: &Run, orders: Option<&Held>, tickets: Option<&Held>, asked: Option
         .value()
 }
 
-/// The records' values as the caller may see them: what is denied or masked enters no sum.
 fn seen(run: &Run, held: &Held) -> Vec<Arc<Object>> {
-    let records = held.rows.iter().map(|row| &row.reading.record);
-    records
-        .map(|record| run.view.shape(run.catalog(), &record.data))
-        .collect()
+    whole::seen(run, held).map(|(_, data)| data).collect()
 }
 
 fn text<'a>(catalog: &Catalog, object: &'a Object, field: &str) -> Option<&'a str> {

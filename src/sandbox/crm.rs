@@ -32,6 +32,8 @@ const LIST_PARAMS: [&str; 6] = ["limit", "after", "status", "updated_since", "em
 pub(crate) fn operation(request: &Request) -> &'static str {
     match (&request.method, request.path.as_str()) {
         (&Method::GET, "/v1/contacts") => "contacts.list",
+        (&Method::GET, "/v1/contacts/search") => "contacts.search",
+        (&Method::GET, "/v1/companies/search") => "companies.search",
         (&Method::POST, "/v1/contacts/batch/read") => "contacts.batch_read",
         (&Method::POST, "/v1/contacts/by-company/batch") => "contacts.by_company",
         (&Method::GET, "/v1/companies") => "companies.list",
@@ -52,6 +54,8 @@ pub(crate) fn answer(request: &Request, company: &Company, known: &Credentials) 
     }
     let answered = match operation(request) {
         "contacts.list" => list_contacts(request, company),
+        "contacts.search" => search_contacts(request, company),
+        "companies.search" => search_companies(request, company),
         "contacts.batch_read" => read_contacts(request, company),
         "contacts.by_company" => contacts_by_company(request, company),
         "companies.list" => list_companies(request, company),
@@ -75,6 +79,33 @@ fn refuse_unknown(request: &Request, known: &[&str]) -> Result<(), String> {
         Some(name) => Err(format!("Unknown query parameter: {name}")),
         None => Ok(()),
     }
+}
+
+/// The words that are searched for, in lower case.
+fn words(request: &Request) -> Result<Vec<String>, String> {
+    refuse_unknown(request, &["q", "limit"])?;
+    let text = request.param("q").ok_or("q is missing")?.to_lowercase();
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+fn search_contacts(request: &Request, company: &Company) -> Result<Answer, String> {
+    let words = words(request)?;
+    let is_meant = |person: &&Person| {
+        let text = format!("{} {} {}", person.given, person.family, person.email).to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    };
+    let people: Vec<&Person> = company.people_in(Vendor::Crm).filter(is_meant).collect();
+    page(request, &people, |person| contact(person, company))
+}
+
+fn search_companies(request: &Request, company: &Company) -> Result<Answer, String> {
+    let words = words(request)?;
+    let is_meant = |one: &&Employer| {
+        let text = format!("{} {}", one.name, one.domain).to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    };
+    let found: Vec<&Employer> = company.employers.iter().filter(is_meant).collect();
+    page(request, &found, employer)
 }
 
 fn list_contacts(request: &Request, company: &Company) -> Result<Answer, String> {

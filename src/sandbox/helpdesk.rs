@@ -67,6 +67,7 @@ pub(crate) fn operation(request: &Request) -> &'static str {
     match (&request.method, parts(request).as_slice()) {
         (&Method::GET, ["users", "show_many.json"]) => "users.show_many",
         (&Method::GET, ["users", "search.json"]) => "users.search",
+        (&Method::GET, ["search.json"]) => "search",
         (&Method::GET, ["users", _, "tickets", "requested.json"]) => "users.tickets",
         (&Method::POST, ["tickets", "by_requesters.json"]) => "tickets.by_requesters",
         (&Method::GET, ["tickets", "show_many.json"]) => "tickets.show_many",
@@ -94,6 +95,7 @@ pub(crate) fn answer(request: &Request, company: &Company, shared: &Shared) -> A
     let answered = match operation(request) {
         "users.show_many" => show_users(request, company),
         "users.search" => search_users(request, company),
+        "search" => search(request, company),
         "users.tickets" => tickets_of_user(request, company),
         "tickets.by_requesters" => tickets_by_requesters(request, company),
         "tickets.show_many" => show_tickets(request, company),
@@ -184,6 +186,38 @@ fn search_users(request: &Request, company: &Company) -> Result<Answer, String> 
     exact.extend(near);
     let found = json!({ "count": exact.len(), "users": exact, "next_page": null });
     Ok(Answer::json(200, &found))
+}
+
+/// How many hits one search brings.
+const HITS_MAX: usize = 25;
+
+fn search(request: &Request, company: &Company) -> Result<Answer, String> {
+    refuse_unknown(request, &["type", "query"])?;
+    let text = request.param("query").ok_or("query is missing")?;
+    let text = text.to_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let has_all = |text: String| {
+        let text = text.to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    };
+    let results: Vec<Value> = match request.param("type") {
+        Some("ticket") => {
+            let tickets = company.tickets.iter().rev().filter(|one| {
+                let (subject, description) = topic_of(one);
+                has_all(format!("{subject} {description}"))
+            });
+            let tickets = tickets.take(HITS_MAX);
+            tickets.map(|one| ticket(one, company)).collect()
+        }
+        Some("user") => {
+            let people = company.people_in(Vendor::Helpdesk);
+            let people = people.filter(|one| has_all(format!("{} {}", one.given, one.family)));
+            people.take(HITS_MAX).map(user).collect()
+        }
+        _ => return Err("type is ticket or user".to_owned()),
+    };
+    let body = json!({ "count": results.len(), "results": results });
+    Ok(Answer::json(200, &body))
 }
 
 fn page_of<'a, T>(
@@ -353,6 +387,12 @@ fn user(person: &Person) -> Value {
     })
 }
 
+/// Subject and text.
+fn topic_of(ticket: &Ticket) -> (&'static str, &'static str) {
+    let place = usize::from(ticket.topic);
+    TOPICS.get(place).copied().unwrap_or_default()
+}
+
 fn agent(number: u64) -> Value {
     let name = word(&AGENTS, number);
     let email = format!("agent{}@tributary-sandbox.io", number % 4 + 1);
@@ -361,10 +401,7 @@ fn agent(number: u64) -> Value {
 
 fn ticket(ticket: &Ticket, company: &Company) -> Value {
     let mood = ticket.mood;
-    let topic = TOPICS
-        .get(usize::from(ticket.topic))
-        .copied()
-        .unwrap_or_default();
+    let topic = topic_of(ticket);
     let person = company.person(ticket.person);
     let is_first = ticket.index == 0;
     let order = company.orders_of(ticket.person, Vendor::Erp).first();

@@ -1,4 +1,4 @@
-//! A company with five vendors on loopback ports, for `tributary demo` and for tests.
+//! A company with eight vendors on loopback ports, for `tributary demo` and for tests.
 //!
 //! The vendors speak REST, SOAP and GraphQL over real HTTP and share one made-up, untidy set of people. `README.md` beside
 //! this file describes their APIs. Nothing of the gateway is used here, so that a mistake there cannot hide here.
@@ -9,11 +9,14 @@ mod crm;
 mod erp;
 pub mod fault;
 mod helpdesk;
+mod mail;
 mod marketing;
 mod message;
+mod payments;
 mod random;
 mod serving;
 mod shop;
+mod social;
 
 use std::{
     collections::BTreeMap,
@@ -46,11 +49,29 @@ pub enum Vendor {
     Shop,
     /// Contacts, campaigns and memberships; REST with a header.
     Marketing,
+    /// Charges for orders of the shop; REST with a bearer key.
+    Payments,
+    /// E-mail and text messages; REST with a header.
+    Mail,
+    /// Profiles on social networks; REST with a bearer token.
+    Social,
 }
 
 impl Vendor {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
+        Self::Crm,
+        Self::Erp,
+        Self::Helpdesk,
+        Self::Shop,
+        Self::Marketing,
+        Self::Payments,
+        Self::Mail,
+        Self::Social,
+    ];
+
+    /// Those that have records of people; the others know people by the ids that these gave them.
+    pub const OF_PEOPLE: [Self; 5] = [
         Self::Crm,
         Self::Erp,
         Self::Helpdesk,
@@ -66,6 +87,9 @@ impl Vendor {
             Self::Helpdesk => "helpdesk",
             Self::Shop => "shop",
             Self::Marketing => "marketing",
+            Self::Payments => "payments",
+            Self::Mail => "mail",
+            Self::Social => "social",
         }
     }
 }
@@ -103,6 +127,9 @@ impl Options {
             (Vendor::Helpdesk, 8),
             (Vendor::Shop, 4),
             (Vendor::Marketing, 2),
+            (Vendor::Payments, 5),
+            (Vendor::Mail, 3),
+            (Vendor::Social, 7),
         ];
         let latency = milliseconds.map(|(vendor, time)| (vendor, Duration::from_millis(time)));
         Self {
@@ -136,6 +163,9 @@ pub(crate) struct Credentials {
     pub(crate) helpdesk_token: String,
     pub(crate) shop_token: String,
     pub(crate) marketing_key: String,
+    pub(crate) payments_key: String,
+    pub(crate) mail_token: String,
+    pub(crate) social_token: String,
 }
 
 impl Credentials {
@@ -150,11 +180,14 @@ impl Credentials {
             helpdesk_token: secret("hd_"),
             shop_token: secret("shpat_"),
             marketing_key: secret("mk-"),
+            payments_key: secret("sk_"),
+            mail_token: secret("ml-"),
+            social_token: secret("sn-"),
         }
     }
 }
 
-/// The five vendors, serving. They stop when this is dropped.
+/// The vendors, serving. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -164,7 +197,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes the data, binds five loopback ports and spawns the tasks that serve them.
+    /// Makes the data, binds a loopback port for each vendor and spawns the tasks that serve them.
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
         let company = Company::new(options.seed, options.customers);
         let shared = Arc::new(Shared {
@@ -208,7 +241,12 @@ impl Sandbox {
         let path = match vendor {
             Vendor::Erp => "/soap",
             Vendor::Shop => "/graphql",
-            Vendor::Crm | Vendor::Helpdesk | Vendor::Marketing => "",
+            Vendor::Crm
+            | Vendor::Helpdesk
+            | Vendor::Marketing
+            | Vendor::Payments
+            | Vendor::Mail
+            | Vendor::Social => "",
         };
         format!("http://127.0.0.1:{port}{path}")
     }
@@ -224,6 +262,9 @@ impl Sandbox {
             ("HELPDESK_TOKEN", &known.helpdesk_token),
             ("SHOP_TOKEN", &known.shop_token),
             ("MARKETING_KEY", &known.marketing_key),
+            ("PAYMENTS_KEY", &known.payments_key),
+            ("MAIL_TOKEN", &known.mail_token),
+            ("SOCIAL_TOKEN", &known.social_token),
         ];
         let mut environment = BTreeMap::new();
         for (name, value) in pairs {

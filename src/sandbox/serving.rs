@@ -27,9 +27,9 @@ use crate::sandbox::{
     company::Company,
     crm, erp,
     fault::{FaultKind, Faults, SECRET_HOST, SECRET_MARKER},
-    helpdesk, marketing,
+    helpdesk, mail, marketing,
     message::{Answer, Request},
-    shop,
+    payments, shop, social,
 };
 
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -155,6 +155,9 @@ fn operation(vendor: Vendor, request: &Request) -> String {
         Vendor::Helpdesk => helpdesk::operation(request).to_owned(),
         Vendor::Shop => shop::operation(request),
         Vendor::Marketing => marketing::operation(request).to_owned(),
+        Vendor::Payments => payments::operation(request).to_owned(),
+        Vendor::Mail => mail::operation(request).to_owned(),
+        Vendor::Social => social::operation(request).to_owned(),
     }
 }
 
@@ -171,6 +174,9 @@ async fn answer(vendor: Vendor, request: &Request, shared: &Shared) -> Answer {
         Vendor::Erp => erp::answer(request, &company, &shared.credentials),
         Vendor::Helpdesk | Vendor::Shop => helpdesk::answer(request, &company, shared),
         Vendor::Marketing => marketing::answer(request, &company, &shared.credentials),
+        Vendor::Payments => payments::answer(request, &company, &shared.credentials),
+        Vendor::Mail => mail::answer(request, &company, &shared.credentials),
+        Vendor::Social => social::answer(request, &company, &shared.credentials),
     }
 }
 
@@ -224,6 +230,9 @@ fn failure(vendor: Vendor, status: u16) -> Answer {
             Answer::json(status, &json!({ "data": null, "errors": [error] }))
         }
         Vendor::Marketing => marketing::problem(status, "Internal Server Error", &leak),
+        Vendor::Payments => payments::error(status, "api_error", &leak),
+        Vendor::Mail => mail::error(status, "internal", &leak),
+        Vendor::Social => social::error(status, "Internal Error", &leak),
     }
 }
 

@@ -10,12 +10,15 @@ use tributary::sandbox::{Options, Sandbox, Vendor};
 
 use crate::support::connector::{field, filtered, ids, load, page, source, text};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 8] = [
     ("crm", include_str!("../../connectors/crm.yaml")),
     ("erp", include_str!("../../connectors/erp.yaml")),
     ("helpdesk", include_str!("../../connectors/helpdesk.yaml")),
     ("shop", include_str!("../../connectors/shop.yaml")),
     ("marketing", include_str!("../../connectors/marketing.yaml")),
+    ("payments", include_str!("../../connectors/payments.yaml")),
+    ("mail", include_str!("../../connectors/mail.yaml")),
+    ("social", include_str!("../../connectors/social.yaml")),
 ];
 
 const ANA: &str = "ana.silva@acme-industries.io";
@@ -90,6 +93,15 @@ async fn keys_for(source: &Connector, operation: (&str, &str), at: usize) -> Opt
         return None;
     }
     let known: &[&str] = match (&*source.source, operation) {
+        ("crm", ("Account", "search")) => &["acme"],
+        ("helpdesk", ("Ticket", "search")) => &["parcel"],
+        (_, (_, "search")) => &["silva"],
+        ("payments", (_, "get")) => &["ch_5000000001_paid"],
+        ("payments", (_, "byOrder")) => &["gid://shop/Order/5000000001"],
+        ("payments", _) => &["gid://shop/Customer/7001000001"],
+        ("mail", (_, "get")) => &["msg-0-0"],
+        ("social", (_, "get")) => &["0.0"],
+        ("mail" | "social", _) => &["9007199254740993"],
         ("crm", ("Account", _) | (_, "byAccount")) => &["9107199254740993"],
         ("crm", (_, "byExternalId")) | ("erp", ("Customer", "get") | (_, "byCustomer")) => {
             &["0000104711"]

@@ -175,3 +175,27 @@ async fn metrics_add_up_who_spent_how_much_by_which_operation() {
     assert!((spent - told).abs() < 1e-12, "{spent} {told}");
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_source_that_charges_by_the_record_is_paid_for_each_that_it_gave() {
+    let gateway = Running::start().await;
+    let query = "{ customers(first: 25) { nodes { socialProfiles { id } } } }";
+    let (_, answer) = told(&gateway, query, "tell").await;
+    let customers = answer["data"]["customers"]["nodes"].as_array().unwrap();
+    let given: usize = customers
+        .iter()
+        .map(|one| one["socialProfiles"].as_array().unwrap().len())
+        .sum();
+    let lines = answer["extensions"]["cost"]["calls"].as_array().unwrap();
+    let line = lines
+        .iter()
+        .find(|line| line["source"] == "social")
+        .unwrap();
+    assert_eq!(line["count"], 1);
+    assert_eq!(line["units"], given.to_string());
+    let cents = format!("{}.{:02}", given / 100, given % 100);
+    let amount = line["amount"].as_str().unwrap();
+    assert_eq!(amount.trim_end_matches('0'), cents.trim_end_matches('0'));
+    assert_eq!(line["currency"], "USD");
+    gateway.stop().await;
+}

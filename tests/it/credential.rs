@@ -16,6 +16,7 @@ use tributary::transport::settings::SourceSettings;
 
 use crate::support::client::{client, get, settings, soon};
 use crate::support::connector;
+use crate::support::folder::Folder;
 use crate::support::redis::RedisServer;
 use crate::support::vendor::{Answer, Request, Vendor};
 
@@ -206,22 +207,6 @@ async fn rotating_vendor() -> Vendor {
         ))
     })
     .await
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("tributary-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -34,6 +35,8 @@ fn examples() -> GraphiqlSettings {
                 Some(json!({"id": "42"})),
             ),
             example("query WhoAmI {\n  me\n}\n", None),
+            example("subscription Counting {\n  count\n}\n", None),
+            example("subscription Silence {\n  silent\n}\n", None),
         ],
     }
 }
@@ -54,17 +57,27 @@ async fn a_user_runs_an_example_in_the_page_with_nothing_from_elsewhere() {
         let is_ours = url.starts_with(&origin) || url.starts_with("data:");
         assert!(is_ours, "the page asked for {url}");
     }
-    assert_eq!(seen["tabs"], json!(["OneCustomer", "WhoAmI"]));
+    assert_eq!(
+        seen["tabs"],
+        json!(["OneCustomer", "WhoAmI", "Counting", "Silence"])
+    );
     let headers = seen["headers"].as_str().unwrap();
     assert!(headers.contains(&format!("Bearer {TOKEN}")), "{headers}");
     assert!(seen["answer"].as_str().unwrap().contains("Ada Lovelace"));
     assert_eq!(seen["tabsAgain"], seen["tabs"]);
     let again = seen["answerAgain"].as_str().unwrap();
     assert!(again.contains(r#""me": "ada""#), "{again}");
+    let silence_ends = async {
+        while front.graph.probe.held.load(Ordering::SeqCst) > 0 {
+            front.graph.probe.released.notified().await;
+        }
+    };
+    let ended = tokio::time::timeout(TIME_MAX, silence_ends).await;
+    ended.expect("a stopped subscription must be let go");
 }
 
-/// The longest that the login may take; it ends a script that hangs, and decides no test.
-const LOGIN_TIME_MAX: Duration = Duration::from_secs(120);
+/// The longest that the browser may take; it ends what hangs, and decides no test.
+const TIME_MAX: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_analyst_logs_in_at_the_issuer_and_asks() {
@@ -108,7 +121,7 @@ graphiql:
         .write_all(format!("{task}\n").as_bytes())
         .await
         .unwrap();
-    let seen = tokio::time::timeout(LOGIN_TIME_MAX, said.next_line()).await;
+    let seen = tokio::time::timeout(TIME_MAX, said.next_line()).await;
     let seen = seen.expect("the script must end").unwrap();
     let seen: serde_json::Value = serde_json::from_str(&seen.expect("the script failed")).unwrap();
     assert_eq!(seen["problems"], json!([]));

@@ -17,7 +17,7 @@ use super::support::caller::{ask, caller, text};
 use super::support::gateway::{ALL, CONFIG, Setup};
 
 /// Entities with the scope that guards them.
-const GUARDED: [(&str, &str); 7] = [
+const GUARDED: [(&str, &str); 10] = [
     ("Customer", "customer:read"),
     ("Account", "account:read"),
     ("Order", "order:read"),
@@ -25,6 +25,9 @@ const GUARDED: [(&str, &str); 7] = [
     ("TicketComment", "ticket:read"),
     ("Campaign", "campaign:read"),
     ("CampaignMember", "campaign:read"),
+    ("Payment", "payment:read"),
+    ("Message", "message:read"),
+    ("SocialProfile", "social:read"),
 ];
 
 fn extension() -> String {
@@ -405,6 +408,9 @@ async fn no_protected_value_is_in_any_byte_of_any_answer() {
         "order:read",
         "ticket:read",
         "campaign:read",
+        "payment:read",
+        "message:read",
+        "social:read",
     ] {
         let others: Vec<&str> = every
             .iter()

@@ -9,11 +9,12 @@ use tributary::config::Config;
 use tributary::config::diagnostic::Diagnostics;
 use tributary::config::interpolate::Environment;
 use tributary::config::section::policy::PolicySection;
-use tributary::resolve::policy::Policy;
+use tributary::resolve::policy::{Policy, PolicyProblem};
 use tributary::sandbox::{Options, Sandbox};
 use tributary::schema::load::load_shipped;
 
 use super::support::caller::{ask, caller, text};
+use super::support::folder::Folder;
 use super::support::gateway::{ALL, CONFIG, Setup};
 
 const POLICY: &str = "
@@ -279,6 +280,39 @@ async fn a_masked_field_is_masked_wherever_its_value_shows() {
 }
 
 #[tokio::test]
+async fn hashes_and_versions_are_made_of_what_is_shown() {
+    let world = World::start().await;
+    let query = "{ customers(first: 20) { nodes { version sources { contentHash } } }
+      orders(first: 5) { nodes { version sources { contentHash } } } }";
+    let agent = caller(ALL, &["agent"], &[]);
+    let (seen, all) = (
+        world.data(query, &agent).await,
+        world.data(query, &whole()).await,
+    );
+    let pairs = |answer: &Value| answer["customers"]["nodes"].as_array().unwrap().clone();
+    let (seen_customers, all_customers) = (pairs(&seen), pairs(&all));
+    assert_eq!(seen_customers.len(), 20);
+    for (seen, all) in seen_customers.iter().zip(&all_customers) {
+        assert_ne!(seen["version"], all["version"]);
+        let (seen, all) = (&seen["sources"], &all["sources"]);
+        let hashes = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["contentHash"]);
+        for hash in hashes {
+            assert!(!seen.to_string().contains(hash.as_str().unwrap()));
+        }
+    }
+    assert_eq!(seen["orders"], all["orders"], "nothing of orders is masked");
+    assert_eq!(
+        world.data(query, &agent).await,
+        seen,
+        "and they stay the same"
+    );
+}
+
+#[tokio::test]
 async fn filters_sorts_and_look_ups_do_not_tell_what_is_masked() {
     let world = World::start().await;
     let agent = caller(ALL, &["agent"], &[]);
@@ -295,7 +329,7 @@ async fn filters_sorts_and_look_ups_do_not_tell_what_is_masked() {
     }
 }
 
-fn compile(text: &str) -> Result<Policy, Vec<String>> {
+fn compile(text: &str) -> Result<Policy, Vec<PolicyProblem>> {
     let mut diagnostics = Diagnostics::new();
     let environment = Environment::of([] as [(String, String); 0]);
     let folder = std::path::Path::new("");
@@ -310,6 +344,24 @@ fn compile(text: &str) -> Result<Policy, Vec<String>> {
         .unwrap_or_else(|| panic!("{}", diagnostics.render_plain()))
         .policy;
     Policy::compile(&load_shipped().unwrap(), &section)
+}
+
+#[test]
+fn a_policy_that_cannot_be_is_told_at_its_line() {
+    let text = "connectors: []\npolicy:\n  rows:\n    partner:\n      Custmer: 'true'\n  masks:\n    agent:\n      Customer:\n        emails.adress: email\n";
+    let folder = Folder::new();
+    let path = folder.0.join("tributary.yaml");
+    std::fs::write(&path, text).unwrap();
+    let environment = Environment::of([] as [(String, String); 0]);
+    let told = tributary::app::load::load(&path, &environment).unwrap_err();
+    let told = told.render_plain();
+    for (line, what) in [
+        ("tributary.yaml:5:16: error[policy]", "no entity `Custmer`"),
+        ("tributary.yaml:9:24: error[policy]", "emails.adress"),
+    ] {
+        let found = told.lines().find(|told| told.contains(line));
+        assert!(found.is_some_and(|told| told.contains(what)), "{told}");
+    }
 }
 
 #[test]
@@ -335,8 +387,9 @@ fn rules_and_masks_that_cannot_be_are_named() {
     ] {
         let problems =
             compile(&format!("policy: {{ rows: {{ partner: {{ {rows} }} }} }}")).unwrap_err();
+        let message = &problems[0].message;
         assert!(
-            problems[0].contains("policy.rows.partner.") && problems[0].contains(expected),
+            message.contains("policy.rows.partner.") && message.contains(expected),
             "{problems:?}"
         );
     }
@@ -352,7 +405,7 @@ fn rules_and_masks_that_cannot_be_are_named() {
         ))
         .unwrap_err();
         assert!(
-            problems[0].contains("policy.masks.agent.Customer"),
+            problems[0].message.contains("policy.masks.agent.Customer"),
             "{problems:?}"
         );
     }

@@ -186,3 +186,21 @@ async fn the_first_query_is_answered_as_written() {
     assert_eq!(gateway.ask(&block("graphql")).await, expected);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn the_query_for_a_history_is_answered_in_the_order_it_promises() {
+    let query = block(
+        "{\n  customerByIdentifier(identifier: { email: \"ana.silva@acme-industries.io\" }) {\n    timeline(",
+    );
+    let gateway = crate::support::gateway::Running::start().await;
+    let data = gateway.data(&query).await;
+    let nodes = data["customerByIdentifier"]["timeline"]["nodes"]
+        .as_array()
+        .unwrap();
+    assert_eq!(nodes.len(), 5, "{data:#}");
+    let times = nodes
+        .iter()
+        .map(|node| node["occurredAt"].as_str().unwrap());
+    assert!(times.rev().is_sorted(), "{data:#}");
+    gateway.stop().await;
+}

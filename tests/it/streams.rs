@@ -1,12 +1,19 @@
 //! Subscriptions and operations over WebSockets, server-sent events and multipart answers.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tributary::auth::Authenticator;
+use tributary::auth::api_key::{ApiKey, Holder};
+use tributary::auth::key_book::Origin;
+use tributary::auth::remote::key_set_client;
+use tributary::auth::settings::AuthSettings;
 use tributary::http::settings::{GraphiqlSettings, ServerSettings, StreamSettings};
 
 use super::support::front::{Front, SHORT_TOKEN, TOKEN};
@@ -205,6 +212,41 @@ async fn a_stream_ends_with_its_callers_token() {
     assert!(text.contains("{\"payload\":null,\"errors\":[{"), "{text}");
     assert!(text.ends_with("\r\n--graphql--\r\n"), "{text}");
     assert_eq!(front.graph.probe.held.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_callers_key_is_revoked() {
+    let made = ApiKey::make(
+        Holder::default(),
+        [7; 38],
+        Utc::now(),
+        Utc::now() + TimeDelta::hours(1),
+    );
+    let clock = Arc::new(Utc::now);
+    let auth = Authenticator::new(AuthSettings::default(), &key_set_client().unwrap(), clock);
+    let auth = Arc::new(auth.unwrap());
+    let book = Arc::clone(auth.keys());
+    book.replace(Origin::File, vec![made.key.clone()]);
+    let front =
+        Front::start_for(auth, ServerSettings::default(), GraphiqlSettings::default()).await;
+    let mut socket = Socket::begin(front.address, &made.text).await;
+    socket.subscribe("1", "subscription { silent }").await;
+    let events = stream(&front, "subscription { silent }", EVENTS, &made.text).await;
+    assert_eq!(events.status(), StatusCode::OK);
+
+    // A change that does not concern the key ends nothing.
+    book.replace(Origin::Shared, Vec::new());
+    let mut revoked = made.key;
+    revoked.revoked_at = Some(Utc::now());
+    book.replace(Origin::File, vec![revoked]);
+    closes(
+        socket.closed().await,
+        4403,
+        "Forbidden: the API key has expired or was revoked",
+    );
+    let text = events.text().await.unwrap();
+    assert!(text.contains("\"code\":\"API_KEY_ENDED\""), "{text}");
+    assert!(text.ends_with("event: complete\ndata:\n\n"), "{text}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::certificate::der;
+use super::support::folder::Folder;
 use super::support::gateway::{CONFIG, Setup};
 
 fn file(name: &str) -> PathBuf {
@@ -126,6 +127,59 @@ async fn a_certificate_makes_its_holder_a_caller() {
         .await
         .unwrap();
     assert_eq!(status, 401, "nobody may forward a certificate here");
+}
+
+#[tokio::test]
+async fn clients_agree_on_http2_over_tls() {
+    let served = tls("optional").await;
+    let url = format!("https://localhost:{}/health/live", served.address.port());
+    let answer = client(None).get(url).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, http::Version::HTTP_2)
+    );
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_without_a_restart() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name);
+    std::fs::copy(file("server"), path("server.pem")).unwrap();
+    std::fs::copy(file("server.key"), path("key.pem")).unwrap();
+    let served = serve(&format!(
+        "  tls: {{ certificate: {}, key: {} }}\n",
+        path("server.pem").display(),
+        path("key.pem").display()
+    ))
+    .await;
+    let url = format!("https://localhost:{}/health/live", served.address.port());
+    let before = client(None);
+    assert_eq!(before.get(&url).send().await.unwrap().status(), 200);
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let renewed = params.self_signed(&key).unwrap();
+    // The certificate without its key can't be used, and stops nothing.
+    std::fs::write(path("server.pem"), renewed.pem()).unwrap();
+    std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+    let trusted = Certificate::from_pem(renewed.pem().as_bytes()).unwrap();
+    let shown = async {
+        loop {
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only([trusted.clone()]);
+            let answer = client.build().unwrap().get(&url).send().await;
+            if let Ok(answer) = answer {
+                return answer.status();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    let status = tokio::time::timeout(limit, shown).await;
+    assert_eq!(status.expect("the renewed certificate must be shown"), 200);
+    let standing = before.get(&url).send().await.unwrap();
+    assert_eq!(standing.status(), 200, "a connection that stands goes on");
 }
 
 #[tokio::test]

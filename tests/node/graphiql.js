@@ -78,6 +78,23 @@ async function use(page) {
   seen.exploredMs = sinceStart();
   await page.screenshot({ path: screenshot });
   await visitAgain(page, answer);
+  await subscribe(page);
+}
+
+// A subscription shows its latest answer, and ends with the stop button though none comes.
+async function subscribe(page) {
+  const open = async (name) => {
+    await page.locator('.graphiql-tab', { hasText: name }).click();
+    await page.locator('.graphiql-query-editor .view-lines', { hasText: name }).waitFor();
+    await page.locator('.graphiql-execute-button').click();
+  };
+  await open('Counting');
+  await page.locator('.graphiql-response .view-lines', { hasText: /"count":\s3/ }).waitFor();
+  await open('Silence');
+  const stop = page.locator('.graphiql-execute-button[aria-label^="Stop"]');
+  await stop.waitFor();
+  await stop.click();
+  await page.locator('.graphiql-execute-button[aria-label^="Execute"]').waitFor();
 }
 
 // A second visit keeps the tabs as they were, and each of them has the header.

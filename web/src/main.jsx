@@ -3,11 +3,22 @@ import './workers.js';
 import 'graphiql/style.css';
 import './page.css';
 import { GraphiQL } from 'graphiql';
+import { getOperationAST, parse } from 'graphql';
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { makeLogin } from './login.js';
+import { subscribe } from './stream.js';
 
-// Sends one operation with the headers of the open tab. Subscriptions have their own transport.
+// A text that does not parse is sent as it is: the gateway says what is wrong with it.
+function isOfKind(kind, text, operationName) {
+  try {
+    return getOperationAST(parse(text), operationName)?.operation === kind;
+  } catch {
+    return false;
+  }
+}
+
+// Sends one operation with the headers of the open tab. A subscription is answered by a stream of server-sent events.
 // The page asks for the schema before the header editor exists, so that request takes the settings' headers.
 // What the header editor says goes before the token of a login.
 function fetcherFor(settings, login) {
@@ -19,16 +30,20 @@ function fetcherFor(settings, login) {
       ? operation.operationName
       : undefined;
     const token = login?.token();
-    const response = await fetch(settings.url, {
+    const isSubscription = isOfKind('subscription', operation.query, operationName);
+    const single = 'application/graphql-response+json, application/json;q=0.9';
+    const init = {
       method: 'POST',
       headers: {
-        Accept: 'application/graphql-response+json, application/json;q=0.9',
+        Accept: isSubscription ? `text/event-stream, ${single}` : single,
         'Content-Type': 'application/json',
         ...(token ? { Authorization: `Bearer ${token}` } : undefined),
         ...(options?.headers ?? (isIntrospection ? settings.headers : undefined)),
       },
       body: JSON.stringify({ ...operation, operationName }),
-    });
+    };
+    if (isSubscription) return subscribe(settings.url, init);
+    const response = await fetch(settings.url, init);
     return response.json();
   };
 }

@@ -116,6 +116,7 @@ impl Surroundings<'_> {
         let link = links.iter().find(|link| graph::by(link) == name);
         let own = match name {
             "get" | "list" => KeyPlan::Id,
+            "search" => KeyPlan::Asked,
             "byEmail" if &**entity == "Customer" => KeyPlan::Email,
             "byExternalId" if &**entity == "Customer" => {
                 let mut spaces = of.map.identifiers.iter();
@@ -125,7 +126,7 @@ impl Surroundings<'_> {
             _ => match link {
                 Some(link) => KeyPlan::Link(link.clone()),
                 None => {
-                    let mut known = vec!["get".to_owned(), "list".to_owned()];
+                    let mut known = vec!["get".to_owned(), "list".to_owned(), "search".to_owned()];
                     known.extend(links.iter().map(|link| graph::by(link)));
                     if &**entity == "Customer" {
                         known.extend(["byEmail".to_owned(), "byExternalId".to_owned()]);
@@ -299,6 +300,11 @@ impl Surroundings<'_> {
                 );
                 return;
             }
+            if name == "search" {
+                let message = "`search` is asked for one text, so it has no `batch`.";
+                report.name_error("wrong-batch", message, None);
+                return;
+            }
             if !uses("keys") {
                 let message = "The call does not use `keys`, so a batch would ask for nothing.";
                 let hint = "Write `{{ keys | join(',') }}` where the keys go.".to_owned();
@@ -393,7 +399,7 @@ fn check_is_mapped(
             let has = all.any(|one| one.kind == IdentifierKind::Email);
             (!has).then(|| "identifiers: { email: path }".to_owned())
         }
-        KeyPlan::Id | KeyPlan::ExternalId(_) | KeyPlan::Expression(_) => None,
+        KeyPlan::Id | KeyPlan::ExternalId(_) | KeyPlan::Expression(_) | KeyPlan::Asked => None,
     };
     let Some(missing) = missing else {
         return true;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll};
 use serde_json::{Map, Value};
@@ -24,7 +23,6 @@ use crate::http::params;
 use crate::http::proof::Brought;
 use crate::http::refusal::Refusal;
 use crate::http::stream::message::{self, Incoming};
-use crate::http::stream::{expired, expiry};
 
 /// Keys of the payload of `connection_init` that may bring the proof, compared without case.
 const PROOF: &str = "authorization";
@@ -118,7 +116,7 @@ impl Connection {
             Goodbye::new(4406, "Subprotocol not acceptable")
         } else {
             match self.begin(&mut socket).await {
-                Ok(expires_at) => self.serve(&mut socket, expires_at).await,
+                Ok(caller) => self.serve(&mut socket, &caller).await,
                 Err(goodbye) => goodbye,
             }
         };
@@ -133,8 +131,8 @@ impl Connection {
         }
     }
 
-    /// Waits for `connection_init` and answers it; the caller's proof ends at the time that comes back.
-    async fn begin(&mut self, socket: &mut WebSocket) -> Result<DateTime<Utc>, Goodbye> {
+    /// Waits for `connection_init` and answers it.
+    async fn begin(&mut self, socket: &mut WebSocket) -> Result<Arc<Caller>, Goodbye> {
         let timeout = self.state.streams.settings.init_timeout;
         let stop = self.state.streams.stop().clone();
         let init = tokio::select! {
@@ -153,14 +151,13 @@ impl Connection {
                     Code::Internal => Goodbye::new(4500, "Internal server error"),
                     _ => Goodbye::new(4403, format!("Forbidden: {}", error.message)),
                 })?;
-        let expires_at = caller.expires_at;
         let desk = &self.state.services.desk;
         let streams_max = desk.allowances.of(&caller).streams_max;
         let seat = desk.meter.seat(&caller, streams_max).await;
         self.seat = Some(seat.map_err(|refusal| Goodbye::new(4429, refusal.message))?);
-        self.caller = Some(caller);
+        self.caller = Some(Arc::clone(&caller));
         self.send(socket, message::ACK.to_owned()).await?;
-        Ok(expires_at)
+        Ok(caller)
     }
 
     async fn initialisation(
@@ -181,14 +178,13 @@ impl Connection {
     }
 
     /// Serves operations until the connection ends, and says why it does.
-    async fn serve(&mut self, socket: &mut WebSocket, expires_at: DateTime<Utc>) -> Goodbye {
-        let expires = Box::pin(expiry(expires_at));
-        let end = tokio::select! {
+    async fn serve(&mut self, socket: &mut WebSocket, caller: &Caller) -> Goodbye {
+        let auth = Arc::clone(&self.state.services.auth);
+        tokio::select! {
             biased;
-            () = expires => Goodbye::new(4403, format!("Forbidden: {}", expired().message)),
+            why = auth.outlived(caller) => Goodbye::new(4403, format!("Forbidden: {}", why.message)),
             goodbye = self.talk(socket) => goodbye,
-        };
-        end
+        }
     }
 
     async fn talk(&mut self, socket: &mut WebSocket) -> Goodbye {

@@ -7,21 +7,13 @@ pub mod pump;
 pub mod socket;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::stream::Ended;
-use crate::error::Code;
-
 use crate::http::refusal::Refusal;
 use crate::http::settings::StreamSettings;
-
-/// The longest time that a timer of the runtime is asked to wait; a token that lives longer is looked at again then.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The streams of one gateway.
 #[derive(Debug)]
@@ -81,24 +73,5 @@ impl Streams {
     /// Cuts off the streams that have not ended.
     pub fn cut_off(&self) {
         self.cut.cancel();
-    }
-}
-
-/// Waits until the caller's proof ends.
-pub(crate) async fn expiry(at: DateTime<Utc>) {
-    loop {
-        let left = (at - Utc::now()).to_std().unwrap_or_default();
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left.min(WAIT_MAX)).await;
-    }
-}
-
-/// Why a stream ends with its caller's proof.
-pub(crate) fn expired() -> Ended {
-    Ended {
-        code: Code::InvalidToken,
-        message: "the token has expired".to_owned(),
     }
 }

@@ -7,19 +7,20 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
 use http::{HeaderName, HeaderValue, header};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
-use crate::engine::stream::Events;
+use crate::auth::caller::Caller;
+use crate::engine::stream::{Ended, Events};
 use crate::telemetry::STREAMS_ENDED;
 
+use crate::http::CallerCheck;
 use crate::http::limit::meter::Seat;
+use crate::http::stream::Streams;
 use crate::http::stream::encoding::Encoding;
-use crate::http::stream::{Streams, expired, expiry};
 
 /// Asks proxies of the nginx kind to pass each event on at once.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -29,7 +30,8 @@ pub(crate) struct Pump {
     pub(crate) streams: Arc<Streams>,
     pub(crate) events: Events,
     pub(crate) encoding: Encoding,
-    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) auth: Arc<dyn CallerCheck>,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) request_id: String,
     pub(crate) seat: Seat,
     pub(crate) permit: OwnedSemaphorePermit,
@@ -69,8 +71,7 @@ impl Pump {
         if !sender.send(self.encoding.opening()).await {
             return "slow";
         }
-        let expires = expiry(self.expires_at);
-        tokio::pin!(expires);
+        let mut outlived = self.auth.outlived(&self.caller);
         let heartbeat = self.streams.settings.heartbeat;
         let mut quiet_until = Instant::now() + heartbeat;
         let (reason, farewell) = loop {
@@ -79,8 +80,9 @@ impl Pump {
                 () = self.streams.stop().cancelled() => {
                     break ("stopped", self.encoding.stopped(&self.request_id));
                 }
-                () = &mut expires => {
-                    break ("expired", self.encoding.ended(&expired(), &self.request_id));
+                why = &mut outlived => {
+                    let why = Ended { code: why.code, message: why.message };
+                    break ("expired", self.encoding.ended(&why, &self.request_id));
                 }
                 () = sender.sender.closed() => return "left",
                 event = self.events.next() => match event {

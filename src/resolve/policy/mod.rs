@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::auth::caller::Caller;
 use crate::config::section::policy::{MaskKind, PolicySection};
+use crate::config::yaml::PathSegment;
 use crate::connector::language::Language;
 use crate::protocol::tree::Tree;
 use crate::record::value::TypeId;
@@ -39,10 +40,29 @@ pub struct Policy {
     data_types: BTreeSet<TypeId>,
 }
 
+/// Something wrong with the section `policy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyProblem {
+    /// Where, below the section.
+    pub path: Vec<PathSegment>,
+    /// What is wrong, after the path as people write it.
+    pub message: String,
+}
+
+impl PolicyProblem {
+    fn at(path: &[&str], why: impl std::fmt::Display) -> Self {
+        Self {
+            message: format!("`policy.{}`: {why}", path.join(".")),
+            path: path.iter().copied().map(PathSegment::from).collect(),
+        }
+    }
+}
+
 impl Policy {
     /// Compiles the section, or says everything that is wrong with it.
-    pub fn compile(catalog: &Catalog, section: &PolicySection) -> Result<Self, Vec<String>> {
+    pub fn compile(catalog: &Catalog, section: &PolicySection) -> Result<Self, Vec<PolicyProblem>> {
         let mut problems = Vec::new();
+        let unknown = |entity: &str| format!("the graph has no entity `{entity}`.");
         let needs = Needs::of(catalog);
         let mut scopes = needs.scopes();
         scopes.insert(BYPASS.to_owned());
@@ -55,9 +75,9 @@ impl Policy {
         let language = Language::default();
         for (role, rules) in &section.rows {
             for (entity, text) in rules {
-                let place = format!("policy.rows.{role}.{entity}");
+                let path = ["rows", role, entity];
                 let Some((def, object)) = catalog.entity(entity) else {
-                    problems.push(format!("`{place}`: the graph has no entity `{entity}`."));
+                    problems.push(PolicyProblem::at(&path, unknown(entity)));
                     continue;
                 };
                 match RowRule::compile(catalog, object, text, &language) {
@@ -66,15 +86,15 @@ impl Policy {
                         let of_role = policy.rows.entry(role.clone()).or_default();
                         of_role.insert(def.name.clone(), Arc::new(rule));
                     }
-                    Err(why) => problems.push(format!("`{place}`: {why}")),
+                    Err(why) => problems.push(PolicyProblem::at(&path, why)),
                 }
             }
         }
         for (role, masks) in &section.masks {
             for (entity, paths) in masks {
-                let place = format!("policy.masks.{role}.{entity}");
                 let Some((def, object)) = catalog.entity(entity) else {
-                    problems.push(format!("`{place}`: the graph has no entity `{entity}`."));
+                    let path = ["masks", role, entity];
+                    problems.push(PolicyProblem::at(&path, unknown(entity)));
                     continue;
                 };
                 let of_role = policy.masks.entry(role.clone()).or_default();
@@ -82,7 +102,9 @@ impl Policy {
                 for (path, kind) in paths {
                     match slots(catalog, object, path, *kind) {
                         Ok(ways) => found.extend(ways.into_iter().map(|way| (way, *kind))),
-                        Err(why) => problems.push(format!("`{place}.{path}`: {why}")),
+                        Err(why) => {
+                            problems.push(PolicyProblem::at(&["masks", role, entity, path], why));
+                        }
                     }
                 }
             }

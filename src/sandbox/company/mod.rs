@@ -1,4 +1,4 @@
-//! The company's data: made from a seed, the same in every run, and shared by all five vendors.
+//! The company's data: made from a seed, the same in every run, and shared by all vendors.
 
 pub mod campaigns;
 pub mod clock;
@@ -116,7 +116,12 @@ impl Company {
         match vendor {
             Vendor::Erp => &self.erp_orders,
             Vendor::Shop => &self.shop_orders,
-            Vendor::Crm | Vendor::Helpdesk | Vendor::Marketing => &[],
+            Vendor::Crm
+            | Vendor::Helpdesk
+            | Vendor::Marketing
+            | Vendor::Payments
+            | Vendor::Mail
+            | Vendor::Social => &[],
         }
     }
 
@@ -140,7 +145,7 @@ impl Company {
         };
         person.given = given.into();
         person.family = family.into();
-        for vendor in Vendor::ALL {
+        for vendor in Vendor::OF_PEOPLE {
             person.touch(vendor, moment);
         }
         true
@@ -152,7 +157,12 @@ impl Company {
         let orders = match vendor {
             Vendor::Erp => &mut self.erp_orders,
             Vendor::Shop => &mut self.shop_orders,
-            Vendor::Crm | Vendor::Helpdesk | Vendor::Marketing => return false,
+            Vendor::Crm
+            | Vendor::Helpdesk
+            | Vendor::Marketing
+            | Vendor::Payments
+            | Vendor::Mail
+            | Vendor::Social => return false,
         };
         let Some(order) = orders.get_mut(order) else {
             return false;

@@ -34,6 +34,11 @@ pub const ANA_HELPDESK_ID: u64 = 361_000_000_017;
 /// Ana Silva's id in the shop.
 pub const ANA_SHOP_ID: &str = "gid://shop/Customer/7001000001";
 
+/// What precedes the number in the shop's ids of customers.
+pub(crate) const SHOP_CUSTOMER: &str = "gid://shop/Customer/";
+/// What precedes the number in the shop's ids of orders.
+pub(crate) const SHOP_ORDER: &str = "gid://shop/Order/";
+
 /// A company that people work for.
 #[derive(Debug, Clone)]
 pub struct Employer {
@@ -156,7 +161,7 @@ impl Person {
         let work = &self.email;
         let private = self.private_email.as_ref().unwrap_or(work);
         match vendor {
-            Vendor::Crm => work.to_string(),
+            Vendor::Crm | Vendor::Payments | Vendor::Mail | Vendor::Social => work.to_string(),
             Vendor::Erp if self.index != 0 && self.vary(11, 10) == 0 => private.to_uppercase(),
             Vendor::Erp => work.to_uppercase(),
             Vendor::Helpdesk => work.to_lowercase(),

@@ -59,13 +59,22 @@ impl Front {
 
     /// Starts a server.
     pub async fn start_with(settings: ServerSettings, graphiql: GraphiqlSettings) -> Self {
+        Self::start_for(Arc::new(OneToken), settings, graphiql).await
+    }
+
+    /// Starts a server that knows its callers by `auth`.
+    pub async fn start_for(
+        auth: Arc<dyn CallerCheck>,
+        settings: ServerSettings,
+        graphiql: GraphiqlSettings,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let graph = Arc::new(Graph::new());
         let is_ready = Arc::new(AtomicBool::new(true));
         let services = Services {
             engine: graph.clone(),
-            auth: Arc::new(OneToken),
+            auth,
             desk: Arc::new(desk()),
             readiness: readiness(Arc::clone(&is_ready)),
             metrics: telemetry::install().unwrap(),
@@ -157,5 +166,9 @@ impl CallerCheck for OneToken {
                 expires_at: Utc::now() + ttl,
             }))
         })
+    }
+
+    fn outlived<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, AuthError> {
+        Box::pin(caller.expired())
     }
 }

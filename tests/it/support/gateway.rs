@@ -181,6 +181,9 @@ pub const ALL: &[&str] = &[
     "order:read",
     "ticket:read",
     "campaign:read",
+    "payment:read",
+    "message:read",
+    "social:read",
     "source:read",
     "cache:bypass",
 ];

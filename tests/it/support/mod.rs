@@ -4,6 +4,7 @@ pub mod caller;
 pub mod client;
 pub mod connector;
 pub mod differential;
+pub mod folder;
 pub mod front;
 pub mod gateway;
 pub mod graph;
