@@ -498,10 +498,8 @@ async fn hostile_documents_are_refused_and_leave_the_process_as_it_was() {
         LIMIT,
         "{ viewer { subject } }",
     );
-    assert_eq!(
-        target.post(&greeting).await,
-        json!({"data": {"viewer": {"subject": "developer"}}})
-    );
+    let greeted = target.post(&greeting).await;
+    assert_eq!(greeted["data"]["viewer"]["subject"], "developer");
     let calls = target.vendor_calls().await;
     let mut wrong = Vec::new();
     let groups = [nesting(), fragments(), floods(), texts(), variables()];
